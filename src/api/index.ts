@@ -1,28 +1,12 @@
-/** All messages of `docker.swarmkit.v1`, raft's messages under {@link raftpb}, and what rests on them. */
-export * from './gen/docker/swarmkit/v1/ca_pb.js';
-export * from './gen/docker/swarmkit/v1/certificates_pb.js';
-export * from './gen/docker/swarmkit/v1/cluster_pb.js';
-export * from './gen/docker/swarmkit/v1/common_pb.js';
-export * from './gen/docker/swarmkit/v1/container_pb.js';
-export * from './gen/docker/swarmkit/v1/control_pb.js';
-export * from './gen/docker/swarmkit/v1/dispatcher_pb.js';
-export * from './gen/docker/swarmkit/v1/extension_pb.js';
-export * from './gen/docker/swarmkit/v1/health_pb.js';
-export * from './gen/docker/swarmkit/v1/logbroker_pb.js';
-export * from './gen/docker/swarmkit/v1/network_pb.js';
-export * from './gen/docker/swarmkit/v1/node_pb.js';
-export * from './gen/docker/swarmkit/v1/raft_pb.js';
-export * from './gen/docker/swarmkit/v1/resource_pb.js';
-export * from './gen/docker/swarmkit/v1/resources_pb.js';
-export * from './gen/docker/swarmkit/v1/secret_pb.js';
-export * from './gen/docker/swarmkit/v1/service_pb.js';
-export * from './gen/docker/swarmkit/v1/snapshot_pb.js';
-export * from './gen/docker/swarmkit/v1/task_pb.js';
-export * from './gen/docker/swarmkit/v1/volume_pb.js';
-export * from './gen/docker/swarmkit/v1/watch_pb.js';
-export * as raftpb from './gen/raftpb/raft_pb.js';
+/** Messages of the protocol, and what rests on them alone. */
 export * from './authorization.js';
+export * from './constraint.js';
+export * from './defaults.js';
+export * from './generic-resources.js';
+export * from './ip.js';
 export * from './local-channel.js';
+export * from './messages.js';
 export * from './network.js';
 export * from './rpc.js';
+export * from './task.js';
 export * from './time.js';

@@ -1,0 +1,23 @@
+/** Every message of `docker.swarmkit.v1`; raft's own messages under {@link raftpb}. */
+export * from './gen/docker/swarmkit/v1/ca_pb.js';
+export * from './gen/docker/swarmkit/v1/certificates_pb.js';
+export * from './gen/docker/swarmkit/v1/cluster_pb.js';
+export * from './gen/docker/swarmkit/v1/common_pb.js';
+export * from './gen/docker/swarmkit/v1/container_pb.js';
+export * from './gen/docker/swarmkit/v1/control_pb.js';
+export * from './gen/docker/swarmkit/v1/dispatcher_pb.js';
+export * from './gen/docker/swarmkit/v1/extension_pb.js';
+export * from './gen/docker/swarmkit/v1/health_pb.js';
+export * from './gen/docker/swarmkit/v1/logbroker_pb.js';
+export * from './gen/docker/swarmkit/v1/network_pb.js';
+export * from './gen/docker/swarmkit/v1/node_pb.js';
+export * from './gen/docker/swarmkit/v1/raft_pb.js';
+export * from './gen/docker/swarmkit/v1/resource_pb.js';
+export * from './gen/docker/swarmkit/v1/resources_pb.js';
+export * from './gen/docker/swarmkit/v1/secret_pb.js';
+export * from './gen/docker/swarmkit/v1/service_pb.js';
+export * from './gen/docker/swarmkit/v1/snapshot_pb.js';
+export * from './gen/docker/swarmkit/v1/task_pb.js';
+export * from './gen/docker/swarmkit/v1/volume_pb.js';
+export * from './gen/docker/swarmkit/v1/watch_pb.js';
+export * as raftpb from './gen/raftpb/raft_pb.js';

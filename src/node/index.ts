@@ -1,0 +1,2 @@
+export * from './options.js';
+export * from './swarm-node.js';
