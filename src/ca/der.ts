@@ -8,7 +8,15 @@ export interface DerElement {
 }
 
 /** Tag bytes that keys need. Source: X.690. */
-export const Tag = { INTEGER: 0x02, OCTET_STRING: 0x04, BIT_STRING: 0x03, NULL: 0x05, OID: 0x06, SEQUENCE: 0x30, CONTEXT_0: 0xa0 } as const;
+export const Tag = {
+  INTEGER: 0x02,
+  OCTET_STRING: 0x04,
+  BIT_STRING: 0x03,
+  NULL: 0x05,
+  OID: 0x06,
+  SEQUENCE: 0x30,
+  CONTEXT_0: 0xa0,
+} as const;
 
 /** An element from its parts. */
 export function der(tag: number, ...contents: readonly Uint8Array[]): Uint8Array {

@@ -1,6 +1,17 @@
 import { Code, SwarmError, type Random } from '../base/index.js';
 import type { CryptoKey, WebCrypto } from './crypto.js';
-import { children, contentOf, der, derInteger, derOid, integerValue, isOid, readSequence, Tag, type DerElement } from './der.js';
+import {
+  children,
+  contentOf,
+  der,
+  derInteger,
+  derOid,
+  integerValue,
+  isOid,
+  readSequence,
+  Tag,
+  type DerElement,
+} from './der.js';
 import { tlsProblem } from './tls-problem.js';
 
 // Object identifiers as their DER content in hex. Source: RFC 8018.
@@ -45,11 +56,7 @@ export async function encryptKey(
     der(Tag.SEQUENCE, derOid(PBKDF2), derivation),
     der(Tag.SEQUENCE, derOid(AES_256_CBC), der(Tag.OCTET_STRING, iv)),
   );
-  return der(
-    Tag.SEQUENCE,
-    der(Tag.SEQUENCE, derOid(PBES2), scheme),
-    der(Tag.OCTET_STRING, new Uint8Array(data)),
-  );
+  return der(Tag.SEQUENCE, der(Tag.SEQUENCE, derOid(PBES2), scheme), der(Tag.OCTET_STRING, new Uint8Array(data)));
 }
 
 /** The PKCS#8 key inside. A problem 'locked' when the key-encrypting key is wrong, 'damaged' when unreadable. */
@@ -78,7 +85,10 @@ function readEncrypted(encrypted: Uint8Array): { readonly parameters: Parameters
     const [scheme, inner] = children(algorithm);
     if (!isOid(scheme, PBES2)) throw unsupported('only PBES2 is supported');
     const [derivation, cipher] = children(inner);
-    return { parameters: readParameters(children(derivation), children(cipher)), data: contentOf(data, Tag.OCTET_STRING) };
+    return {
+      parameters: readParameters(children(derivation), children(cipher)),
+      data: contentOf(data, Tag.OCTET_STRING),
+    };
   } catch (error) {
     throw tlsProblem('damaged', 'the encrypted private key cannot be read', error);
   }

@@ -120,7 +120,8 @@ function kindOfAlgorithm(algorithm: DerElement | undefined): KeyKind {
 }
 
 function checkedRsa(bits: number): KeyKind {
-  if (bits < RSA_BITS_MIN) throw unsupported(`unsupported RSA key parameters: ${bits} bits, the least is ${RSA_BITS_MIN}`);
+  if (bits < RSA_BITS_MIN)
+    throw unsupported(`unsupported RSA key parameters: ${bits} bits, the least is ${RSA_BITS_MIN}`);
   return { kind: 'rsa', bits };
 }
 

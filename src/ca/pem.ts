@@ -38,7 +38,9 @@ export function parseOnePem(text: string | Uint8Array, what: string): PemBlock {
 export function encodePem(block: PemBlock): string {
   const names = [...block.headers.keys()].sort((a, b) => headerRank(a) - headerRank(b) || (a < b ? -1 : 1));
   const headers = names.map((name) => `${name}: ${checkedValue(name, block.headers.get(name) ?? '')}\n`);
-  const body = Buffer.from(block.der).toString('base64').replaceAll(new RegExp(`.{1,${LINE_LENGTH}}`, 'g'), '$&\n');
+  const body = Buffer.from(block.der)
+    .toString('base64')
+    .replaceAll(new RegExp(`.{1,${LINE_LENGTH}}`, 'g'), '$&\n');
   const separator = headers.length > 0 ? '\n' : '';
   return `-----BEGIN ${block.type}-----\n${headers.join('')}${separator}${body}-----END ${block.type}-----\n`;
 }

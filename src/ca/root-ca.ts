@@ -110,7 +110,8 @@ export class RootCa implements CertificateSigner {
     const time = { nowMs, allowExpired: false };
     const intermediates =
       material.intermediates === undefined ? [] : parseCertificates(material.intermediates, 'the intermediate chain');
-    if (intermediates[0] !== undefined) await verifyChain(crypto, roots, [intermediates[0], ...intermediates.slice(1)], time);
+    if (intermediates[0] !== undefined)
+      await verifyChain(crypto, roots, [intermediates[0], ...intermediates.slice(1)], time);
     const signer = material.signing === undefined ? undefined : await loadSigner(crypto, material.signing);
     if (signer !== undefined) {
       await verifyChain(crypto, roots, [signer.certificate], time);
@@ -138,7 +139,10 @@ export class RootCa implements CertificateSigner {
   }
 
   /** A new root with a new key. */
-  static async create(deps: CertificateDeps, nowMs: number): Promise<{ readonly root: RootCa; readonly keyPem: string }> {
+  static async create(
+    deps: CertificateDeps,
+    nowMs: number,
+  ): Promise<{ readonly root: RootCa; readonly keyPem: string }> {
     const key = await generateKey(deps.crypto);
     const notBeforeMs = toMinute(nowMs) - BACKDATE_MS;
     const certificate = await x509.X509CertificateGenerator.create(
@@ -212,7 +216,8 @@ async function checkRoot(crypto: WebCrypto, root: Certificate, nowMs: number): P
   const name = JSON.stringify(root.commonName);
   checkTime(root, 1, { nowMs, allowExpired: false });
   if (!root.isCa) throw invalid(`the root CA bundle: ${name} is not a CA`);
-  const selfSigned = sameBytes(root.issuer, root.subject) && (await root.parsed.verify({ signatureOnly: true }, crypto));
+  const selfSigned =
+    sameBytes(root.issuer, root.subject) && (await root.parsed.verify({ signatureOnly: true }, crypto));
   if (!selfSigned) throw invalid(`the root CA bundle: ${name} is not signed by itself`);
 }
 
@@ -222,7 +227,8 @@ async function loadSigner(
 ): Promise<{ readonly certificate: Certificate; readonly key: PrivateKey }> {
   const [first] = parseCertificates(certificate, 'the signing CA certificate');
   const parsedKey = await parsePrivateKey(crypto, key, 'the signing CA key');
-  if (!isMadeFor(first, parsedKey)) throw invalid('certificate key mismatch: the CA key does not belong to its certificate');
+  if (!isMadeFor(first, parsedKey))
+    throw invalid('certificate key mismatch: the CA key does not belong to its certificate');
   return { certificate: first, key: parsedKey };
 }
 
