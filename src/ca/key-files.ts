@@ -255,8 +255,11 @@ export class KeyFiles {
     }
   }
 
-  #makeDirectory(): Promise<void> {
-    return this.#deps.disk.makeDirectory(this.#directory, DIRECTORY_MODE);
+  async #makeDirectory(): Promise<void> {
+    const { disk } = this.#deps;
+    if (await disk.exists(this.#directory)) return;
+    await disk.makeDirectory(this.#directory, DIRECTORY_MODE);
+    await disk.syncDirectory(this.#directory.slice(0, this.#directory.lastIndexOf('/')) || '/');
   }
 
   #path(name: string): string {

@@ -68,7 +68,7 @@ function parseBlock(type: string, content: string, what: string): PemBlock {
   }
   const base64 = lines.slice(at).join('').replaceAll(/\s/g, '');
   if (!BASE64.test(base64) || base64.length % 4 !== 0) throw damaged(what, `holds a damaged ${type} block`);
-  return { type, headers, der: Buffer.from(base64, 'base64') };
+  return { type, headers, der: new Uint8Array(Buffer.from(base64, 'base64')) };
 }
 
 function headerRank(name: string): number {

@@ -114,7 +114,7 @@ export async function loadSecurity(
 ): Promise<LoadedSecurity> {
   const bundle = await keyFiles.readRoot();
   if (bundle === undefined) return { kind: 'no-root' };
-  const root = await loadRoot(bundle, deps, options.nowMs);
+  const root = await loadRoot(bundle, deps, { nowMs: options.nowMs, target: keyFiles.target });
   let pair: KeyPair;
   try {
     pair = await keyFiles.read();
@@ -143,11 +143,15 @@ export async function checkCredentials(
   return { pair, peer, issuer };
 }
 
-async function loadRoot(bundle: Uint8Array, deps: CertificateDeps, nowMs: number): Promise<RootCa> {
+async function loadRoot(
+  bundle: Uint8Array,
+  deps: CertificateDeps,
+  { nowMs, target }: { readonly nowMs: number; readonly target: string },
+): Promise<RootCa> {
   try {
     return await RootCa.load(deps, { bundle }, nowMs);
   } catch (error) {
-    if (tlsProblemOf(error) !== undefined) throw error;
+    if (tlsProblemOf(error) !== undefined) throw withAdvice(target, error);
     const why = error instanceof SwarmError ? error.message : 'it cannot be read';
     throw tlsProblem(
       'damaged',

@@ -21,6 +21,9 @@ type KeyParameters = { readonly name: string; readonly namedCurve?: string; read
 type Pbkdf2 = { readonly salt: Uint8Array; readonly iterations: number; readonly hash: string };
 type AesCbc = { readonly iv: Uint8Array };
 
+/** Secret keys by their handle: one that must not be exported cannot be read back from it. */
+const SECRETS = new WeakMap<CryptoKey, KeyObject>();
+
 /**
  * Web Cryptography that answers without leaving the thread, so that virtual time can settle over it. Only
  * what certificates need; keys are real and differ from run to run, the order of events does not.
@@ -46,7 +49,10 @@ const SUBTLE = {
     usages: Usages,
   ): Promise<CryptoKey> {
     if (typeof parameters === 'string') {
-      return createSecretKey(bytesOf(data as Uint8Array)).toCryptoKey({ name: parameters }, false, [...usages]);
+      const secret = createSecretKey(bytesOf(data as Uint8Array));
+      const key = secret.toCryptoKey({ name: parameters }, false, [...usages]);
+      SECRETS.set(key, secret);
+      return key;
     }
     return keyObject(format, data).toCryptoKey(asymmetric(parameters), extractable, [...usages]);
   },
@@ -74,18 +80,21 @@ const SUBTLE = {
     extractable: boolean,
     usages: Usages,
   ): Promise<CryptoKey> {
-    const secret = KeyObject.from(password).export();
-    const key = pbkdf2Sync(secret, salt, iterations, target.length / 8, nodeHash(hash));
-    return createSecretKey(key).toCryptoKey({ name: target.name, length: target.length }, extractable, [...usages]);
+    const key = pbkdf2Sync(secretOf(password).export(), salt, iterations, target.length / 8, nodeHash(hash));
+    const derived = createSecretKey(key).toCryptoKey({ name: target.name, length: target.length }, extractable, [
+      ...usages,
+    ]);
+    SECRETS.set(derived, createSecretKey(key));
+    return derived;
   },
 
   async encrypt({ iv }: AesCbc, key: CryptoKey, data: Uint8Array): Promise<ArrayBuffer> {
-    const cipher = createCipheriv('aes-256-cbc', KeyObject.from(key), iv);
+    const cipher = createCipheriv('aes-256-cbc', secretOf(key), iv);
     return exact(Buffer.concat([cipher.update(data), cipher.final()]));
   },
 
   async decrypt({ iv }: AesCbc, key: CryptoKey, data: Uint8Array): Promise<ArrayBuffer> {
-    const decipher = createDecipheriv('aes-256-cbc', KeyObject.from(key), iv);
+    const decipher = createDecipheriv('aes-256-cbc', secretOf(key), iv);
     return exact(Buffer.concat([decipher.update(data), decipher.final()]));
   },
 };
@@ -96,6 +105,12 @@ export const SIM_CRYPTO = {
   getRandomValues: webcrypto.getRandomValues.bind(webcrypto),
   randomUUID: webcrypto.randomUUID.bind(webcrypto),
 } as unknown as WebCrypto;
+
+function secretOf(key: CryptoKey): KeyObject {
+  const secret = SECRETS.get(key);
+  if (secret === undefined) throw new Error('the key was not made here');
+  return secret;
+}
 
 function keyObject(format: string, data: Uint8Array | webcrypto.JsonWebKey): KeyObject {
   if (format === 'jwk') return createPublicKey({ key: data as JsonWebKey, format: 'jwk' });
