@@ -30,25 +30,24 @@ export function clusterSpecFromJson(json: JsonObject, base?: ClusterSpec): Clust
   const encryption = json.object('EncryptionConfig') ?? objectOf(undefined, 'EncryptionConfig');
   const given = annotations.fromJson(json);
   const logDriver = optional(driver).decode(json.object('TaskDefaults') ?? objectOf(undefined, ''), 'LogDriver');
-  return create(ClusterSpecSchema, {
+  return {
     ...start,
-    annotations: {
-      ...start.annotations,
+    annotations: create(AnnotationsSchema, {
       name: given.name || (start.annotations?.name ?? ''),
       labels: Object.keys(given.labels).length > 0 ? given.labels : (start.annotations?.labels ?? {}),
-    },
-    orchestration: {
+    }),
+    orchestration: create(OrchestrationConfigSchema, {
       taskHistoryRetentionLimit:
         orchestration.optionalInteger('TaskHistoryRetentionLimit') ??
         start.orchestration?.taskHistoryRetentionLimit ??
         0n,
-    },
+    }),
     raft: raftFromJson(json, start),
     dispatcher: dispatcherFromJson(json, start),
     caConfig: caConfigFromJson(json, start),
-    encryptionConfig: { autoLockManagers: encryption.boolean('AutoLockManagers') },
-    ...(logDriver === undefined ? {} : { taskDefaults: { logDriver } }),
-  });
+    encryptionConfig: create(EncryptionConfigSchema, { autoLockManagers: encryption.boolean('AutoLockManagers') }),
+    ...(logDriver === undefined ? {} : { taskDefaults: create(TaskDefaultsSchema, { logDriver }) }),
+  };
 }
 
 function raftFromJson(json: JsonObject, start: ClusterSpec): NonNullable<ClusterSpec['raft']> {
