@@ -1,5 +1,5 @@
 import {
-  TaskState,
+  type TaskState,
   isTaskDirty,
   runtimeName,
   taskName,
