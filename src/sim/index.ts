@@ -1,0 +1,3 @@
+export * from './clock.js';
+export * from './disk.js';
+export * from './random.js';
