@@ -53,8 +53,12 @@ export class DirtyCheck {
 
   /** Whether the service's constraints allow the node. */
   fits(service: Service, node: Node | undefined): boolean {
-    if (node === undefined) return false;
-    const placement = service.spec?.task?.placement;
+    return node !== undefined && this.placementFits(service.spec?.task, node);
+  }
+
+  /** Whether the constraints of a spec allow the node. */
+  placementFits(spec: TaskSpec | undefined, node: Node): boolean {
+    const placement = spec?.placement;
     if (placement === undefined || placement.constraints.length === 0) return true;
     const constraints = this.#constraints.get(placement) ?? parseOrNone(placement.constraints);
     this.#constraints.set(placement, constraints);

@@ -3,12 +3,17 @@ import { replicas } from './mode.js';
 import type { RestartHistory } from './restart-history.js';
 import { groupTasks, inOrderOfKeeping, updatableTasks, type Slot } from './slot.js';
 
+/** Tasks created in one pass at the most: more follow in the next, so that nobody else waits for long. */
+const CREATED_PER_PASS_MAX = 20_000;
+
 /** What brings a replicated service to its number of replicas. */
 export interface ReplicatedPlan {
   /** Slots that stay: the updater looks whether they match the service. */
   readonly keep: readonly Slot[];
   /** Numbers of slots to fill with a new task. */
   readonly create: readonly bigint[];
+  /** More slots are missing than one pass creates. */
+  readonly incomplete: boolean;
   /** Slots to scale away. */
   readonly remove: readonly Slot[];
   /** History of slots that are no longer used. */
@@ -26,12 +31,14 @@ export function planReplicated(service: Service, tasks: readonly Task[], history
   }
   const wanted = replicas(service);
   const ordered = wanted < live.size ? inOrderOfKeeping(live.values()) : [...live.values()];
-  const create = freeNumbers(live, wanted - live.size);
+  const missing = wanted - live.size;
+  const create = freeNumbers(live, Math.min(missing, CREATED_PER_PASS_MAX));
   // A slot that is used again keeps its history.
   for (const number of create) dead.delete(number);
   return {
     keep: ordered.slice(0, wanted),
     create,
+    incomplete: missing > create.length,
     remove: ordered.slice(wanted),
     discard: [...dead.values()].flat(),
   };

@@ -83,17 +83,19 @@ export class RestartSupervisor {
     this.delays.hold(task.id, hold, nowMs);
   }
 
-  /** Starts every task whose time has come. */
-  startDue(batch: Batch, context: RestartContext): void {
-    for (const { taskId, restart } of this.delays.takeDue(context.nowMs)) {
-      batch.update((tx) => {
-        const task = tx.get('task', taskId);
-        if (task === undefined) return;
-        const service = restart ? tx.get('service', task.serviceId) : undefined;
-        if (service !== undefined) this.restart(tx, service, task, context);
-        else startNow(tx, task);
-      });
+  /** Starts every task whose time has come. Returns those that ended meanwhile and are to be restarted. */
+  startDue(batch: Batch, nowMs: number): readonly string[] {
+    const ended: string[] = [];
+    for (const { taskId, restart } of this.delays.takeDue(nowMs)) {
+      if (restart) ended.push(taskId);
+      else {
+        batch.update((tx) => {
+          const task = tx.get('task', taskId);
+          if (task !== undefined) startNow(tx, task);
+        });
+      }
     }
+    return ended;
   }
 
   // Another runnable task of the present version already fills the place: a second one would be one too many.
