@@ -13,8 +13,16 @@ const router = new Router(
     log: SILENT_LOGGER,
     routes: [
       { method: 'GET', path: '/things/:id', handler: async ({ params }) => jsonResponse(200, params) },
-      { method: 'POST', path: '/things', handler: async (request) => jsonResponse(201, (await readJsonBody(request)).string('name')) },
-      { method: 'GET', path: '/fails/grpc', handler: () => Promise.reject(new SwarmError(Code.NOT_FOUND, 'node x not found')) },
+      {
+        method: 'POST',
+        path: '/things',
+        handler: async (request) => jsonResponse(201, (await readJsonBody(request)).string('name')),
+      },
+      {
+        method: 'GET',
+        path: '/fails/grpc',
+        handler: () => Promise.reject(new SwarmError(Code.NOT_FOUND, 'node x not found')),
+      },
       { method: 'GET', path: '/fails/api', handler: () => Promise.reject(new ApiError('conflict', 'taken')) },
       { method: 'GET', path: '/fails/plain', handler: () => Promise.reject(new Error('broken')) },
     ],
@@ -34,7 +42,7 @@ function request(method: string, path: string, options: { body?: string; content
 }
 
 async function messageOf(response: HttpResponse): Promise<unknown> {
-  return (JSON.parse(String(response.body)) as { message: unknown }).message;
+  return (JSON.parse(response.body as string) as { message: unknown }).message;
 }
 
 test('every route is served bare and under a version, with the headers of an engine', async () => {
@@ -43,13 +51,22 @@ test('every route is served bare and under a version, with the headers of an eng
     expect(response).toMatchObject({
       status: 200,
       body: '{"id":"a1"}\n',
-      headers: { 'Api-Version': '1.41', Ostype: 'linux', Server: 'Docker/20.10.24 (linux)', 'Docker-Experimental': 'false' },
+      headers: {
+        'Api-Version': '1.41',
+        Ostype: 'linux',
+        Server: 'Docker/20.10.24 (linux)',
+        'Docker-Experimental': 'false',
+      },
     });
   }
 });
 
 test('an unknown path and a wrong method are both 404, without the headers', async () => {
-  for (const [method, path] of [['GET', '/nothing'], ['POST', '/things/a1'], ['HEAD', '/things/a1']] as const) {
+  for (const [method, path] of [
+    ['GET', '/nothing'],
+    ['POST', '/things/a1'],
+    ['HEAD', '/things/a1'],
+  ] as const) {
     const response = await router.handle(request(method, path));
     expect(response.status).toBe(404);
     expect(await messageOf(response)).toBe('page not found');
@@ -135,7 +152,11 @@ test('64-bit integers are printed exactly', () => {
 test('long lists are sent in slices that together are one array', async () => {
   const items = Array.from({ length: 1001 }, (_, index) => index);
   let yields = 0;
-  const response = jsonListResponse(items, (n) => ({ n }), async () => void yields++);
+  const response = jsonListResponse(
+    items,
+    (n) => ({ n }),
+    async () => void yields++,
+  );
   let text = '';
   for await (const chunk of response.body as AsyncIterable<string>) text += chunk;
   expect((JSON.parse(text) as { n: number }[]).map(({ n }) => n)).toEqual(items);
@@ -145,7 +166,14 @@ test('long lists are sent in slices that together are one array', async () => {
 
 test('loose booleans take nearly anything as true, strict ones refuse nonsense', () => {
   const query = new URLSearchParams('a=1&b=False&c=none&d=banana&e=');
-  expect(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => looseBoolean(query, name))).toEqual([true, false, false, true, false, false]);
+  expect(['a', 'b', 'c', 'd', 'e', 'f'].map((name) => looseBoolean(query, name))).toEqual([
+    true,
+    false,
+    false,
+    true,
+    false,
+    false,
+  ]);
   expect(strictBoolean(query, 'a')).toBe(true);
   expect(strictBoolean(query, 'b')).toBe(false);
   expect(() => strictBoolean(query, 'd')).toThrow('strconv.ParseBool: parsing "banana": invalid syntax');
@@ -183,7 +211,10 @@ test('a request knows its version', async () => {
   const seen: HttpRequest[] = [];
   const versions = new Router(
     { apiVersion: '1.41', minApiVersion: '1.24', productVersion: '1' },
-    { log: SILENT_LOGGER, routes: [{ method: 'GET', path: '/x', handler: async (r) => (seen.push(r), { status: 200 }) }] },
+    {
+      log: SILENT_LOGGER,
+      routes: [{ method: 'GET', path: '/x', handler: async (r) => (seen.push(r), { status: 200 }) }],
+    },
   );
   await versions.handle(request('GET', '/v1.30/x'));
   await versions.handle(request('GET', '/x'));

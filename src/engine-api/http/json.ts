@@ -185,6 +185,13 @@ export class JsonObject {
     });
   }
 
+  /** A list of lists of strings. */
+  stringLists(key: string): readonly (readonly string[])[] {
+    return this.#list(key).map((item, index) =>
+      new JsonObject({ item }, `${this.#pathOf(key)}[${index}]`).strings('item'),
+    );
+  }
+
   /** A map of strings. */
   stringMap(key: string): Record<string, string> {
     const value = this.#typed(key, 'map[string]string', (given) => (isObject(given) ? given : undefined));
