@@ -1,10 +1,11 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
 import { NodeSchema, ServiceSchema, TaskSchema, TaskState, type TaskSpecSchema } from './messages.js';
 import { isTaskDirty } from './task-dirty.js';
 
-type SpecInit = MessageInitShape<typeof TaskSpecSchema>;
+type Init<S extends DescMessage> = Exclude<MessageInitShape<S>, MessageShape<S>>;
+type SpecInit = Init<typeof TaskSpecSchema>;
 
 const spec = (image = 'a', registryAuth?: string): SpecInit => ({
   runtime: {
@@ -12,9 +13,9 @@ const spec = (image = 'a', registryAuth?: string): SpecInit => ({
     value: { image, ...(registryAuth === undefined ? {} : { pullOptions: { registryAuth } }) },
   },
 });
-const service = (task: SpecInit, fields: Omit<MessageInitShape<typeof ServiceSchema>, '$typeName'> = {}) =>
+const service = (task: SpecInit, fields: Init<typeof ServiceSchema> = {}) =>
   create(ServiceSchema, { spec: { task }, specVersion: { index: 2n }, ...fields });
-const task = (taskSpec: SpecInit, fields: Omit<MessageInitShape<typeof TaskSchema>, '$typeName'> = {}) =>
+const task = (taskSpec: SpecInit, fields: Init<typeof TaskSchema> = {}) =>
   create(TaskSchema, {
     spec: taskSpec,
     specVersion: { index: 1n },
