@@ -36,6 +36,13 @@ describe('a task', () => {
     expect(isTaskDirty(service(spec()), create(TaskSchema), node)).toBe(true);
   });
 
+  it('is dirty when a field of a newer version differs', () => {
+    const newer = service(spec());
+    const unknown = { no: 99, wireType: 0, data: Uint8Array.of(1) };
+    const wanted = { ...newer, spec: { ...newer.spec!, task: { ...newer.spec!.task!, $unknown: [unknown] } } };
+    expect(isTaskDirty(wanted, task(spec()), node)).toBe(true);
+  });
+
   it('is up to date while its node satisfies changed constraints', () => {
     const constrained = (constraint: string) => service({ ...spec(), placement: { constraints: [constraint] } });
     expect(isTaskDirty(constrained('node.id==n1'), task(spec()), node)).toBe(false);
