@@ -1,3 +1,4 @@
 export * from './clock.js';
 export * from './disk.js';
+export * from './network.js';
 export * from './random.js';
