@@ -198,7 +198,7 @@ export class LeaderTerm {
       this.#watchOptions(),
     );
     const known = new Set(nodes.map(({ id }) => id));
-    for (const { nodeId } of [...this.registry.sessions()]) {
+    for (const { nodeId } of this.registry.sessions()) {
       if (!known.has(nodeId)) this.registry.remove(nodeId);
     }
     this.router.touchAll();
