@@ -1,3 +1,4 @@
+export * from './agent-database.js';
 export * from './clock.js';
 export * from './disk.js';
 export * from './logger.js';
