@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
 import {
@@ -89,7 +89,10 @@ class Harness {
   secrets(...ids: readonly string[]): Promise<void> {
     return this.store.update((tx) => {
       for (const id of ids) {
-        tx.create('secret', create(SecretSchema, { id, spec: { annotations: { name: id }, data: new Uint8Array(10) } }));
+        tx.create(
+          'secret',
+          create(SecretSchema, { id, spec: { annotations: { name: id }, data: new Uint8Array(10) } }),
+        );
       }
     });
   }
@@ -229,7 +232,10 @@ describe('AssignmentSet', () => {
   it('sends a task although its secret is missing or known only to a driver', async () => {
     const harness = new Harness();
     await harness.store.update((tx) =>
-      tx.create('secret', create(SecretSchema, { id: 'driven', spec: { annotations: { name: 'd' }, driver: { name: 'vault' } } })),
+      tx.create(
+        'secret',
+        create(SecretSchema, { id: 'driven', spec: { annotations: { name: 'd' }, driver: { name: 'vault' } } }),
+      ),
     );
     await harness.put(taskOn('node', 'a', TaskState.ASSIGNED, specWith(['missing', 'driven'])));
     expect(harness.complete()).toEqual(['+task:a']);
@@ -303,8 +309,7 @@ describe('AssignmentSet', () => {
 
 describe('AssignmentSet with volumes', () => {
   async function publish(harness: Harness, state: PublishState | undefined): Promise<void> {
-    const publishStatus =
-      state === undefined ? [] : [{ nodeId: 'node', state, publishContext: { device: '/dev/x' } }];
+    const publishStatus = state === undefined ? [] : [{ nodeId: 'node', state, publishContext: { device: '/dev/x' } }];
     const volume = create(VolumeSchema, {
       id: 'v1',
       spec: { annotations: { name: 'v1' }, driver: { name: 'csi' }, secrets: [{ key: 'k', secret: 's1' }] },

@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import {
@@ -35,7 +35,7 @@ afterEach(async () => {
   await fixture.stop();
 });
 
-function status(state: number, message = ''): TaskStatus {
+function status(state: TaskState, message = ''): TaskStatus {
   return create(TaskStatusSchema, { state, message, timestamp: timestampFromMs(1000) });
 }
 
@@ -77,8 +77,8 @@ describe('a status report', () => {
       ['a', undefined],
       ['gone', status(TaskState.RUNNING)],
       ['a', status(TaskState.REMOVE)],
-      ['a', status(100_000)],
-      ['a', status(-1)],
+      ['a', status(100_000 as TaskState)],
+      ['a', status(-1 as TaskState)],
       ['b', status(TaskState.RUNNING)],
     );
     expect([stateOf('a'), stateOf('b')]).toEqual(['ASSIGNED', 'RUNNING']);
@@ -128,8 +128,8 @@ describe('a status report', () => {
         fixture.proposer.automatic = true;
         await fixture.put('task', taskOn('n1', id));
         fixture.proposer.automatic = false;
-        let highest = TaskState.ASSIGNED;
-        let stored = TaskState.ASSIGNED;
+        let highest: TaskState = TaskState.ASSIGNED;
+        let stored: TaskState = TaskState.ASSIGNED;
         for (const { state, commit } of steps) {
           await report([id, status(state)]);
           if (commit) fixture.proposer.commit();
@@ -137,7 +137,7 @@ describe('a status report', () => {
           const now = taskState(fixture.get('task', id));
           expect(now).toBeGreaterThanOrEqual(stored);
           stored = now;
-          if (state !== TaskState.REMOVE) highest = Math.max(highest, state);
+          if (state !== TaskState.REMOVE && state > highest) highest = state;
         }
         while (fixture.proposer.waiting > 0) {
           fixture.proposer.commit();
@@ -213,7 +213,10 @@ describe('a flood of reports', () => {
     });
     const updates = ids.map((taskId) => ({ taskId, status: status(TaskState.RUNNING) }));
     const answered: string[] = [];
-    const flood = fixture.as('n1').updateTaskStatus({ sessionId, updates }, NEVER).then(() => answered.push('flood'));
+    const flood = fixture
+      .as('n1')
+      .updateTaskStatus({ sessionId, updates }, NEVER)
+      .then(() => answered.push('flood'));
     const reader = fixture.session('n2').then((session) => answered.push(session.last.sessionId));
     await Promise.all([flood, reader]);
     await fixture.clock.advance(0);
@@ -239,7 +242,9 @@ describe('a volume report', () => {
   }
 
   async function unpublished(...ids: readonly string[]): Promise<void> {
-    await fixture.as('n1').updateVolumeStatus({ sessionId, updates: ids.map((id) => ({ id, unpublished: true })) }, NEVER);
+    await fixture
+      .as('n1')
+      .updateVolumeStatus({ sessionId, updates: ids.map((id) => ({ id, unpublished: true })) }, NEVER);
     await fixture.clock.settle();
   }
 
@@ -287,7 +292,10 @@ describe('an assignments stream', () => {
     await fixture.clock.settle();
     for (let i = 0; i < 12; i++) await fixture.put('task', taskOn('n1', `t${i}`));
     expect(reader.messages.map(({ type }) => type)).toEqual([0, ...Array(12).fill(1)]);
-    expect(reader.messages.map(({ appliesTo }) => appliesTo)).toEqual(['', ...Array.from({ length: 12 }, (_, i) => `${i + 1}`)]);
+    expect(reader.messages.map(({ appliesTo }) => appliesTo)).toEqual([
+      '',
+      ...Array.from({ length: 12 }, (_, i) => `${i + 1}`),
+    ]);
     expect(reader.messages.map(({ resultsIn }) => resultsIn)).toEqual(Array.from({ length: 13 }, (_, i) => `${i + 1}`));
   });
 

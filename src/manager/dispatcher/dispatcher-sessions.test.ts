@@ -89,7 +89,10 @@ describe('registering', () => {
     expect(message.networkBootstrapKeys).toHaveLength(1);
     expect(text(message.RootCA)).toBe('root 1');
     expect(node).toBe(fixture.get('node', 'n1'));
-    expect(node).toMatchObject({ description: { hostname: 'host-a' }, status: { state: NodeState.READY, addr: '10.0.0.1' } });
+    expect(node).toMatchObject({
+      description: { hostname: 'host-a' },
+      status: { state: NodeState.READY, addr: '10.0.0.1' },
+    });
   });
 
   it("takes the address from the caller's connection, without port", async () => {
@@ -155,6 +158,20 @@ describe('registering', () => {
       expect(resumed.last.node?.description?.hostname).toBe(`host-${i}`);
     }
     expect((await fixture.session('n1', 'unknown')).last.sessionId).not.toBe(sessionId);
+  });
+
+  it('counts as a sign of life when it is resumed, even while that is being written', async () => {
+    await started(nodeNamed('n1'));
+    const sessionId = await fixture.register('n1');
+    await fixture.clock.advance(14_000);
+    fixture.proposer.automatic = false;
+    const resumed = await fixture.session('n1', sessionId, 'new-name');
+    await fixture.clock.advance(2_000);
+    fixture.proposer.automatic = true;
+    fixture.proposer.commit();
+    await fixture.clock.settle();
+    expect(resumed.last.node?.description?.hostname).toBe('new-name');
+    expect(fixture.nodeState('n1')).toBe('READY');
   });
 
   it('keeps the stored description where none is sent, and refuses one that is too large to store', async () => {
@@ -339,7 +356,11 @@ describe('heartbeats', () => {
 
 describe('a new leader', () => {
   it('takes every node that is not down as unknown, and as down after six periods of silence', async () => {
-    await started(nodeNamed('n1', NodeState.READY), nodeNamed('n2', NodeState.DISCONNECTED), nodeNamed('n3', NodeState.DOWN));
+    await started(
+      nodeNamed('n1', NodeState.READY),
+      nodeNamed('n2', NodeState.DISCONNECTED),
+      nodeNamed('n3', NodeState.DOWN),
+    );
     expect(fixture.get('node', 'n1').status).toMatchObject({
       state: NodeState.UNKNOWN,
       message: 'Node moved to "unknown" state due to leadership change in cluster',

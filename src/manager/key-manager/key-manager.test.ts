@@ -1,5 +1,5 @@
 import { create } from '@bufbuild/protobuf';
-import fc from 'fast-check';
+import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 
 import { ClusterSchema, EncryptionKeySchema, type EncryptionKey } from '../../api/index.js';
@@ -55,7 +55,10 @@ describe('completeKeys', () => {
       lamportTime: ring.encryptionKeyLamportClock + 9n,
       key: new Uint8Array(16),
     });
-    const mended = completeKeys({ ...ring, networkBootstrapKeys: [...ring.networkBootstrapKeys, surplus] }, new SeededRandom(2));
+    const mended = completeKeys(
+      { ...ring, networkBootstrapKeys: [...ring.networkBootstrapKeys, surplus] },
+      new SeededRandom(2),
+    );
     expectSound(mended);
     expect(mended.networkBootstrapKeys).toContain(surplus);
     expect(mended.networkBootstrapKeys).not.toContain(first);
@@ -185,7 +188,8 @@ describe('KeyManager', () => {
 
   it('checks its option', () => {
     expect(
-      () => new KeyManager({ rotationIntervalMs: 0 }, { store, clock, random: new SeededRandom(1), log: SILENT_LOGGER }),
+      () =>
+        new KeyManager({ rotationIntervalMs: 0 }, { store, clock, random: new SeededRandom(1), log: SILENT_LOGGER }),
     ).toThrow('rotationIntervalMs');
   });
 });

@@ -5,7 +5,6 @@ import {
   LocalChannel,
   LogBroker as LogBrokerService,
   Logs as LogsService,
-  SubscribeLogsRequestSchema,
   TaskSchema,
   TaskState,
   createClient,
@@ -13,6 +12,7 @@ import {
   type PublishLogsResponse,
   type RpcClient,
   type SubscribeLogsMessage,
+  type SubscribeLogsRequestSchema,
   type SubscriptionMessage,
 } from '../../api/index.js';
 import { AsyncQueue, Code, SILENT_LOGGER, type SwarmError } from '../../base/index.js';
@@ -24,8 +24,7 @@ import type { LogBrokerOptions } from './options.js';
 type Publish = MessageInitShape<typeof PublishLogsMessageSchema>;
 
 const NEVER = { signal: new AbortController().signal };
-const INCOMPLETE =
-  'warning: incomplete log stream. some logs could not be retrieved for the following reasons: ';
+const INCOMPLETE = 'warning: incomplete log stream. some logs could not be retrieved for the following reasons: ';
 
 let clock: SimClock;
 let store: MemoryStore;
@@ -33,7 +32,10 @@ let broker: LogBroker;
 let stopping: AbortController;
 let stopped: Promise<void>;
 
-async function start(options: LogBrokerOptions = {}, storeOptions: { subscriberQueueMax?: number } = {}): Promise<void> {
+async function start(
+  options: LogBrokerOptions = {},
+  storeOptions: { subscriberQueueMax?: number } = {},
+): Promise<void> {
   clock = new SimClock();
   store = new MemoryStore(storeOptions, { clock });
   broker = new LogBroker(options, { store, random: new SeededRandom(1), log: SILENT_LOGGER });
@@ -201,9 +203,9 @@ describe('subscribing', () => {
     expect((await subscribe({ selector })).ended).toMatchObject({ code: Code.RESOURCE_EXHAUSTED });
     await reader.cancel();
     expect((await subscribe({ selector })).ended).toBe('ended');
-    expect(() => new LogBroker({ waitingBytesMax: 0 }, { store, random: new SeededRandom(1), log: SILENT_LOGGER })).toThrow(
-      'waitingBytesMax',
-    );
+    expect(
+      () => new LogBroker({ waitingBytesMax: 0 }, { store, random: new SeededRandom(1), log: SILENT_LOGGER }),
+    ).toThrow('waitingBytesMax');
   });
 });
 
@@ -301,7 +303,9 @@ describe('reading without follow', () => {
     const bad = await subscribe({ selector: { taskIds: ['t1'] } });
     const publisher = new Publisher('n1', node.messages.at(-1)?.id ?? '');
     await publisher.send({ subscriptionId: publisher.subscriptionId, messages: [{ context: { nodeId: 'n2' } }] });
-    expect(bad.ended).toMatchObject({ message: `${INCOMPLETE}rpc error: code = PermissionDenied desc = invalid NodeID: expected=n1;received=n2` });
+    expect(bad.ended).toMatchObject({
+      message: `${INCOMPLETE}rpc error: code = PermissionDenied desc = invalid NodeID: expected=n1;received=n2`,
+    });
   });
 });
 
