@@ -18,6 +18,9 @@ import { SeededRandom, SimClock } from '../../sim/index.js';
 import { STATUS_TEXT_MAX } from './status-check.js';
 import { DispatcherFixture, Reader, nodeNamed, taskOn } from './testing/fixture.js';
 
+/** Numbers that no state has; an agent can send any. */
+const NO_STATES = [100_000, 513, -1] as unknown as readonly TaskState[];
+
 const NEVER = { signal: new AbortController().signal };
 
 let fixture: DispatcherFixture;
@@ -77,8 +80,7 @@ describe('a status report', () => {
       ['a', undefined],
       ['gone', status(TaskState.RUNNING)],
       ['a', status(TaskState.REMOVE)],
-      ['a', status(100_000 as TaskState)],
-      ['a', status(-1 as TaskState)],
+      ...NO_STATES.map((state) => ['a', status(state)] as const),
       ['b', status(TaskState.RUNNING)],
     );
     expect([stateOf('a'), stateOf('b')]).toEqual(['ASSIGNED', 'RUNNING']);

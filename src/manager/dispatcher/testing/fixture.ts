@@ -38,7 +38,7 @@ export interface TestClock extends Clock {
 }
 
 /** A log whose commits a test gives, or which commits at once. */
-export class TestProposer implements Proposer {
+class TestProposer implements Proposer {
   automatic = true;
   proposals = 0;
   readonly #waiting: ProposalOutcome[] = [];
