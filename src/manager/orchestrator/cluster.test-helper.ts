@@ -173,7 +173,11 @@ export class TestCluster {
   async setImage(id: string, image: string, update: Partial<UpdateConfig> = {}): Promise<void> {
     await this.updateService(id, (spec) => ({
       ...spec,
-      task: { ...create(TaskSpecSchema), ...spec.task, runtime: serviceSpec(image).task?.runtime ?? { case: undefined } },
+      task: {
+        ...create(TaskSpecSchema),
+        ...spec.task,
+        runtime: serviceSpec(image).task?.runtime ?? { case: undefined },
+      },
       update: { ...(create(ServiceSpecSchema, { update: {} }).update as UpdateConfig), ...spec.update, ...update },
     }));
   }
