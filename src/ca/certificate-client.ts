@@ -65,8 +65,8 @@ export class CertificateClient {
   readonly #deps: CertificateClientDeps;
 
   /** @param options.fips this node runs in FIPS mode, so that a cluster which demands it may be joined. */
-  constructor(options: { readonly fips: boolean }, deps: CertificateClientDeps) {
-    this.#fips = options.fips;
+  constructor(deps: CertificateClientDeps, options: { readonly fips?: boolean } = {}) {
+    this.#fips = options.fips ?? false;
     this.#deps = { ...deps, log: deps.log.child({ module: 'tls' }) };
   }
 
