@@ -97,9 +97,12 @@ export interface ManagerDeps {
 }
 
 /** What is there once the manager answers. */
-interface Serving {
+export interface Serving {
   readonly store: Store;
+  /** For calls to this manager, acting as its own node. Do not close it. */
   readonly channel: RpcChannel;
+  /** Another such channel, which belongs to the caller. */
+  readonly connect: () => RpcChannel;
   readonly listenAddr: string;
   readonly advertiseAddr: string;
 }
@@ -159,9 +162,17 @@ export class Manager implements Component {
     );
     await raft.open(children.signal);
     store.setProposer(raft);
+    // The log outlives the leader's components, so that their last writes are kept.
+    using logLife = new LinkedController(new AbortController().signal);
     await this.#runParts(children, [
-      (signal) => raft.run(signal),
-      (signal) => this.#lead(raft, store, advertiseAddr, signal),
+      async (signal) => {
+        try {
+          await this.#lead(raft, store, advertiseAddr, signal);
+        } finally {
+          logLife.abort(canceled('the log'));
+        }
+      },
+      () => raft.run(logLife.signal),
     ]);
   }
 
@@ -242,7 +253,8 @@ export class Manager implements Component {
       servers.push(remote);
       health.set('Raft', 'serving');
       health.set('ControlAPI', 'serving');
-      this.#serving = { store, channel, listenAddr: remote.addr, advertiseAddr };
+      const connect = (): RpcChannel => new LocalChannel(services, self);
+      this.#serving = { store, channel, connect, listenAddr: remote.addr, advertiseAddr };
       log.info({ 'listen.addr': remote.addr, 'advertise.addr': advertiseAddr }, 'manager is ready');
       this.#ready.resolve();
       await aborted(signal);
