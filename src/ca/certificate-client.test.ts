@@ -35,7 +35,10 @@ function newNode(
   const pick = (): string => addrs[Math.min(tries++, addrs.length - 1)] ?? '';
   const connector = networkConnector(ca.network, pick, (addr, ok) => void observed.push(`${addr} ${ok}`));
   const files = keyFiles(unlockKey);
-  const client = new CertificateClient({ ...deps, connector, keyFiles: files, clock: ca.clock, log: SILENT_LOGGER });
+  const client = new CertificateClient(
+    { fips: false },
+    { ...deps, connector, keyFiles: files, clock: ca.clock, log: SILENT_LOGGER },
+  );
   const reload = () => loadSecurity(files, deps, { nowMs: ca.clock.nowMs(), allowExpired: false });
   return {
     client,

@@ -65,8 +65,8 @@ export class CertificateClient {
   readonly #deps: CertificateClientDeps;
 
   /** @param options.fips this node runs in FIPS mode, so that a cluster which demands it may be joined. */
-  constructor(deps: CertificateClientDeps, options: { readonly fips?: boolean } = {}) {
-    this.#fips = options.fips ?? false;
+  constructor(options: { readonly fips: boolean }, deps: CertificateClientDeps) {
+    this.#fips = options.fips;
     this.#deps = { ...deps, log: deps.log.child({ module: 'tls' }) };
   }
 
