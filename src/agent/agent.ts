@@ -146,7 +146,9 @@ export class Agent implements Component {
 
   async #sessions(signal: AbortSignal): Promise<never> {
     for (;;) {
-      await sleep(this.#deps.clock, this.#backOff.waitMs(this.#deps.random), signal);
+      signal.throwIfAborted();
+      const waitMs = this.#backOff.waitMs(this.#deps.random);
+      if (waitMs > 0) await sleep(this.#deps.clock, waitMs, signal);
       using life = new LinkedController(signal);
       this.#session = life;
       this.#registered = false;

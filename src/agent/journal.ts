@@ -64,8 +64,9 @@ export class Journal implements Component {
       while (!signal.aborted) {
         await this.#wakeUp.wait(signal);
         while (this.#pending.size > 0) {
+          const large = this.#pending.size > TASKS_PER_COMMIT;
           if (!(await this.#commit())) await sleep(this.#deps.clock, RETRY_MS, signal);
-          else if (this.#pending.size > 0) await sleep(this.#deps.clock, 0, signal);
+          else if (large) await sleep(this.#deps.clock, 0, signal);
         }
       }
     } catch (error) {
