@@ -162,9 +162,17 @@ export class Manager implements Component {
     );
     await raft.open(children.signal);
     store.setProposer(raft);
+    // The log outlives the leader's components, so that their last writes are kept.
+    using logLife = new LinkedController(new AbortController().signal);
     await this.#runParts(children, [
-      (signal) => raft.run(signal),
-      (signal) => this.#lead(raft, store, advertiseAddr, signal),
+      async (signal) => {
+        try {
+          await this.#lead(raft, store, advertiseAddr, signal);
+        } finally {
+          logLife.abort(canceled('the log'));
+        }
+      },
+      () => raft.run(logLife.signal),
     ]);
   }
 

@@ -46,7 +46,7 @@ export async function obtainIdentity(options: NodeOptions, deps: IdentityDeps, s
     deps.log.info({ 'node.id': security.peer.nodeId, 'cluster.id': security.peer.clusterId }, 'began a new cluster');
     return { security, newRootCa: rootCa };
   }
-  const client = new CertificateClient(deps);
+  const client = new CertificateClient({ fips: false }, deps);
   const known = loaded.kind === 'no-certificate' ? loaded.root : undefined;
   const request = {
     token: options.joinToken ?? '',

@@ -198,7 +198,7 @@ export class Node implements SwarmNode {
     connector: CaConnector,
   ): Life {
     const { clock, random, log, executor } = this.#deps;
-    const client = new CertificateClient({ ...this.#deps, keyFiles: this.#keyFiles, connector });
+    const client = new CertificateClient({ fips: false }, { ...this.#deps, keyFiles: this.#keyFiles, connector });
     const renewer = new TlsRenewer({
       security,
       keyFiles: this.#keyFiles,
