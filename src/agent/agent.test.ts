@@ -226,7 +226,7 @@ describe('a session', () => {
 
   it('waits for an executor that cannot describe the node yet', async () => {
     const { dispatcher, executor, start, clock } = world();
-    const { describe } = executor;
+    const describe = executor.describe.bind(executor);
     executor.describe = () => Promise.reject(new Error('the engine is down'));
     start();
     await clock.advance(5000);
@@ -314,7 +314,7 @@ describe('assignments', () => {
       change(taskItem(newTask(''))),
       change({ case: undefined }),
       { ...change(taskItem(newTask('odd'))), action: 7 as never },
-      { ...change({ case: undefined }), assignment: undefined } as never,
+      { ...change({ case: undefined }), assignment: undefined },
       change(taskItem(newTask('good'))),
     );
     await clock.settle();
@@ -378,10 +378,9 @@ describe('assignments', () => {
   it('bring secrets and configs before the tasks that use them', async () => {
     const { dispatcher, start, clock, executor } = world();
     const seen: (string | undefined)[] = [];
-    const { controller } = executor;
-    executor.controller = (task, dependencies) => {
-      const made = controller.call(executor, task, dependencies);
-      const { prepare } = made;
+    executor.intercept = (made) => {
+      const prepare = made.prepare.bind(made);
+      const { dependencies } = made;
       made.prepare = (signal) => {
         for (const id of ['s1', 's2', 'driver']) {
           const data = dependencies.secret(id)?.spec?.data;
@@ -393,9 +392,8 @@ describe('assignments', () => {
           String(config?.sensitive),
           dependencies.volume('v')?.id,
         );
-        return prepare.call(made, signal);
+        return prepare(signal);
       };
-      return made;
     };
     await start().agent.ready;
     await clock.settle();
@@ -428,10 +426,8 @@ describe('assignments', () => {
 
   it('reject a task whose templates or payloads cannot be expanded, or that gets no controller', async () => {
     const { dispatcher, start, clock, executor } = world();
-    const { controller } = executor;
-    executor.controller = (task, dependencies) => {
+    executor.intercept = ({ task }) => {
       if (task.id === 'none') throw new SwarmError(Code.UNIMPLEMENTED, 'unsupported runtime');
-      return controller.call(executor, task, dependencies);
     };
     await start().agent.ready;
     await clock.settle();

@@ -20,10 +20,12 @@ import type {
   NodeDescription,
   PublishLogsMessage,
   SessionMessage,
+  SessionRequest,
   SubscriptionMessage,
   Task,
   TaskStatus,
   TasksMessage,
+  UpdateTaskStatusRequest,
 } from '../api/index.js';
 import { AsyncQueue, Code, SwarmError } from '../base/index.js';
 import type { ManagerConnection } from './session.js';
@@ -133,68 +135,72 @@ export class FakeDispatcher {
   }
 
   #dispatcher() {
-    const self = this;
     return bindService(Dispatcher, {
-      async *session({ description, sessionId }, { signal }) {
-        self.seen.sessions.push({ description, sessionId });
-        if (self.hang.session === true) await new Promise(() => undefined);
-        if (self.fail.session !== undefined) throw self.fail.session;
-        yield create(SessionMessageSchema, {
-          sessionId: `session-${self.seen.sessions.length}`,
-          ...self.first,
-        } as MessageInitShape<typeof SessionMessageSchema>);
-        yield* self.sessionMessages.iterate(signal);
+      session: (request, { signal }) => this.#session(request, signal),
+      heartbeat: () => this.#heartbeat(),
+      updateTaskStatus: (request) => this.#updateTaskStatus(request),
+      updateVolumeStatus: ({ updates }) => {
+        this.seen.unpublished.push(...updates.map(({ id }) => id));
+        return Promise.resolve({});
       },
-      async heartbeat() {
-        self.seen.heartbeatsAtMs.push(self.#nowMs());
-        if (self.hang.heartbeat === true) await new Promise(() => undefined);
-        if (self.fail.heartbeat !== undefined) throw self.fail.heartbeat;
-        return { period: durationFromMs(self.heartbeatMs) };
-      },
-      async updateTaskStatus({ updates }) {
-        if (self.hang.report === true) await new Promise(() => undefined);
-        if (self.fail.report !== undefined) throw self.fail.report;
-        if (updates.some(({ taskId }) => self.foreign.has(taskId))) {
-          throw new SwarmError(Code.PERMISSION_DENIED, 'not your task');
-        }
-        self.seen.reports.push(updates.map(({ taskId, status }) => [taskId, TaskState[status?.state ?? 0] ?? '']));
-        for (const { taskId, status } of updates) {
-          if (status === undefined) continue;
-          self.statuses.set(taskId, status);
-          self.history.set(taskId, [...(self.history.get(taskId) ?? []), status.state]);
-        }
-        return {};
-      },
-      async updateVolumeStatus({ updates }) {
-        self.seen.unpublished.push(...updates.map(({ id }) => id));
-        return {};
-      },
-      async *assignments(_request, { signal }) {
-        self.seen.assignmentStreams += 1;
-        if (self.fail.assignments !== undefined) throw self.fail.assignments;
-        self.#sequence += 1;
-        yield self.#completeMessage(self.complete);
-        yield* self.assignments.iterate(signal);
-      },
-      async *tasks(_request, { signal }) {
-        yield* self.taskLists.iterate(signal);
-      },
+      assignments: (_request, { signal }) => this.#assignments(signal),
+      tasks: (_request, { signal }) => this.taskLists.iterate(signal),
     });
   }
 
   #logBroker() {
-    const self = this;
     return bindService(LogBroker, {
-      async *listenSubscriptions(_request, { signal }) {
-        if (self.fail.subscriptions !== undefined) throw self.fail.subscriptions;
-        yield* self.subscriptions.iterate(signal);
-      },
-      async publishLogs(messages) {
-        if (self.fail.publish !== undefined) throw self.fail.publish;
-        for await (const message of messages) self.seen.published.push(message);
+      listenSubscriptions: (_request, { signal }) => this.#listenSubscriptions(signal),
+      publishLogs: async (messages) => {
+        if (this.fail.publish !== undefined) throw this.fail.publish;
+        for await (const message of messages) this.seen.published.push(message);
         return {};
       },
     });
+  }
+
+  async *#session({ description, sessionId }: SessionRequest, signal: AbortSignal): AsyncGenerator<SessionMessage> {
+    this.seen.sessions.push({ description, sessionId });
+    if (this.hang.session === true) await new Promise(() => undefined);
+    if (this.fail.session !== undefined) throw this.fail.session;
+    const first = { sessionId: `session-${this.seen.sessions.length}`, ...this.first };
+    yield create(SessionMessageSchema, first as MessageInitShape<typeof SessionMessageSchema>);
+    yield* this.sessionMessages.iterate(signal);
+  }
+
+  async #heartbeat() {
+    this.seen.heartbeatsAtMs.push(this.#nowMs());
+    if (this.hang.heartbeat === true) await new Promise(() => undefined);
+    if (this.fail.heartbeat !== undefined) throw this.fail.heartbeat;
+    return { period: durationFromMs(this.heartbeatMs) };
+  }
+
+  async #updateTaskStatus({ updates }: UpdateTaskStatusRequest) {
+    if (this.hang.report === true) await new Promise(() => undefined);
+    if (this.fail.report !== undefined) throw this.fail.report;
+    if (updates.some(({ taskId }) => this.foreign.has(taskId))) {
+      throw new SwarmError(Code.PERMISSION_DENIED, 'not your task');
+    }
+    this.seen.reports.push(updates.map(({ taskId, status }) => [taskId, TaskState[status?.state ?? 0] ?? '']));
+    for (const { taskId, status } of updates) {
+      if (status === undefined) continue;
+      this.statuses.set(taskId, status);
+      this.history.set(taskId, [...(this.history.get(taskId) ?? []), status.state]);
+    }
+    return {};
+  }
+
+  async *#assignments(signal: AbortSignal): AsyncGenerator<AssignmentsMessage> {
+    this.seen.assignmentStreams += 1;
+    if (this.fail.assignments !== undefined) throw this.fail.assignments;
+    this.#sequence += 1;
+    yield this.#completeMessage(this.complete);
+    yield* this.assignments.iterate(signal);
+  }
+
+  async *#listenSubscriptions(signal: AbortSignal): AsyncGenerator<SubscriptionMessage> {
+    if (this.fail.subscriptions !== undefined) throw this.fail.subscriptions;
+    yield* this.subscriptions.iterate(signal);
   }
 }
 

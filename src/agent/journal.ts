@@ -81,7 +81,11 @@ export class Journal implements Component {
   }
 
   async #commit(): Promise<boolean> {
-    const batch = [...this.#pending.entries()].slice(0, TASKS_PER_COMMIT);
+    const batch: [taskId: string, pending: Pending][] = [];
+    for (const entry of this.#pending) {
+      if (batch.length >= TASKS_PER_COMMIT) break;
+      batch.push(entry);
+    }
     for (const [taskId] of batch) this.#pending.delete(taskId);
     let stored = true;
     try {
