@@ -273,6 +273,7 @@ export class Worker {
     const entry = this.#tasks.get(taskId);
     if (entry === undefined) return;
     this.#tasks.delete(taskId);
+    if (entry.manager !== undefined) this.#held.delete(entry.manager);
     this.#deps.journal.unassign(taskId);
     this.#deps.onTaskRemoved(taskId);
     this.#beginRemoval(taskId, entry.manager);
