@@ -10,7 +10,7 @@ import {
   VolumeAssignmentSchema,
 } from '../api/index.js';
 import { Code, SwarmError } from '../base/index.js';
-import { newTask, world } from './agent-world.test-helper.js';
+import { newTask, world } from '../sim/agent-world.test-helper.js';
 import { change, taskItem } from './fake-dispatcher.test-helper.js';
 
 describe('assignments', () => {

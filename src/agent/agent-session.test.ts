@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 
 import { NodeSchema, SessionMessageSchema } from '../api/index.js';
 import { Code, SwarmError } from '../base/index.js';
-import { UNAVAILABLE, newTask, world } from './agent-world.test-helper.js';
-import { change, taskItem } from './fake-dispatcher.test-helper.js';
+import { UNAVAILABLE, newTask, world } from '../sim/agent-world.test-helper.js';
+import { taskItem } from './fake-dispatcher.test-helper.js';
 
 describe('a session', () => {
   it('registers with the description, and the agent is ready', async () => {

@@ -4,7 +4,7 @@ import { describe, expect, it } from 'vitest';
 import { SecretSchema, SubscriptionMessageSchema, TaskSchema, TaskState } from '../api/index.js';
 import { Code, SwarmError } from '../base/index.js';
 import type { SimScript } from '../sim/index.js';
-import { UNAVAILABLE, newTask, world } from './agent-world.test-helper.js';
+import { UNAVAILABLE, newTask, world } from '../sim/agent-world.test-helper.js';
 import { change, linesOf, taskItem } from './fake-dispatcher.test-helper.js';
 
 describe('statuses', () => {

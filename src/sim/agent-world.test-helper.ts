@@ -4,10 +4,9 @@ import { afterEach } from 'vitest';
 import { TaskSchema, TaskState } from '../api/index.js';
 import type { SessionMessage, Task } from '../api/index.js';
 import { Code, SILENT_LOGGER, SwarmError } from '../base/index.js';
-import { SeededRandom, SimClock, SimExecutor, type SimScript } from '../sim/index.js';
-import { Agent, type AgentOptions } from './agent.js';
-import { MemoryAgentDatabase } from './database.js';
-import { FakeDispatcher } from './fake-dispatcher.test-helper.js';
+import { Agent, MemoryAgentDatabase, type AgentOptions } from '../agent/index.js';
+import { FakeDispatcher } from '../agent/fake-dispatcher.test-helper.js';
+import { SeededRandom, SimClock, SimExecutor, type SimScript } from './index.js';
 
 /** What a manager says that cannot serve. */
 export const UNAVAILABLE = new SwarmError(Code.UNAVAILABLE, 'not now');
