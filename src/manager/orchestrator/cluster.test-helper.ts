@@ -37,7 +37,7 @@ export interface TestClock extends Clock {
 export type Behaviour = (task: Task) => 'run' | 'fail' | 'complete' | 'reject' | 'hang';
 
 /** Never the same twice; ids come in the order of their creation. */
-export class CountingRandom implements Random {
+class CountingRandom implements Random {
   #count = 0;
 
   bytes(count: number): Uint8Array {

@@ -89,7 +89,7 @@ class ReplicatedRules implements ServiceRules {
     { context, pace }: { readonly context: RestartContext; readonly pace: Pace },
   ): Promise<void> {
     const plan = planReplicated(service, tasks, this.work.restarts.history);
-    this.work.updates.start(batch, service, plan.keep, context.nowMs);
+    await this.work.updates.start(batch, service, plan.keep, context.nowMs, pace);
     const factory = this.work.factory(service, context);
     for (const slot of plan.create) {
       this.work.createTask(batch, factory, service, { slot, nodeId: '' });
