@@ -75,9 +75,9 @@ async function realGround(): Promise<Ground> {
 async function simGround(): Promise<Ground> {
   const clock = new SimClock();
   const network = new SimNetwork({}, { clock, random: new SeededRandom(1) });
-  let isOver = false;
+  const over = new AbortController();
   const drive = async (): Promise<void> => {
-    while (!isOver) {
+    while (!over.signal.aborted) {
       await clock.advance(1);
       await setImmediate();
     }
@@ -90,7 +90,7 @@ async function simGround(): Promise<Ground> {
     socketPath: '/run/control.sock',
     clock,
     end: () => {
-      isOver = true;
+      over.abort();
       return driving;
     },
   });
