@@ -118,6 +118,7 @@ export class LocalNode {
   #runner: NodeRunner | undefined;
   #start: SavedStart | undefined;
   #control: Promise<unknown> = Promise.resolve();
+  readonly #listeners = new Set<() => void>();
 
   constructor(options: LocalNodeOptions, deps: LocalNodeDeps) {
     this.#options = options;
@@ -254,9 +255,19 @@ export class LocalNode {
     };
   }
 
+  /** Calls back after every change of the node's state until disposed. */
+  subscribe(listener: () => void): Disposable {
+    this.#listeners.add(listener);
+    return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
+  }
+
   /** The running node, whatever its role. */
   node(): SwarmNode | undefined {
     return this.#activeNode();
+  }
+
+  #changed(): void {
+    for (const listener of this.#listeners) listener();
   }
 
   #activeNode(): SwarmNode | undefined {
@@ -289,7 +300,7 @@ export class LocalNode {
       ...extra,
     };
     this.#start = start;
-    this.#runner = new NodeRunner(options, this.#deps);
+    this.#runner = new NodeRunner(options, { ...this.#deps, onChange: () => this.#changed() });
     return this.#runner;
   }
 

@@ -28,6 +28,8 @@ export interface NodeRunnerDeps {
   readonly createNode: (options: NodeOptions) => SwarmNode;
   readonly clock: Clock;
   readonly log: Logger;
+  /** Called after every change of the runner's or the node's state. */
+  readonly onChange: () => void;
 }
 
 /**
@@ -86,7 +88,7 @@ export class NodeRunner {
   async stop(): Promise<void> {
     this.#stop.abort(canceled('the node'));
     await this.#running;
-    this.#state = { kind: 'stopped' };
+    this.#become({ kind: 'stopped' });
   }
 
   async #run(first: PromiseWithResolvers<void>): Promise<void> {
@@ -100,16 +102,21 @@ export class NodeRunner {
       });
       if (signal.aborted) break;
       if (!wasReady) {
-        this.#state = { kind: 'failed', error: outcome };
+        this.#become({ kind: 'failed', error: outcome });
         first.reject(outcome);
         return;
       }
-      this.#state = { kind: 'waiting', error: outcome };
+      this.#become({ kind: 'waiting', error: outcome });
       delayMs = Math.min(delayMs * 2, RESTART_DELAY_MAX_MS);
       this.#deps.log.warn({ err: outcome, 'restart.delay_ms': delayMs }, 'node ended and will be restarted');
       await sleep(this.#deps.clock, delayMs, signal).catch(() => undefined);
     }
     first.reject(signal.reason);
+  }
+
+  #become(state: RunnerState): void {
+    this.#state = state;
+    this.#deps.onChange();
   }
 
   /** Runs a node until it ends; returns why it did. */
@@ -120,12 +127,13 @@ export class NodeRunner {
     } catch (error) {
       return error;
     }
-    this.#state = { kind: 'starting', node };
+    this.#become({ kind: 'starting', node });
+    using _changes = node.subscribe(this.#deps.onChange);
     let ended = false;
     node.ready.then(
       () => {
         if (ended) return;
-        this.#state = { kind: 'ready', node };
+        this.#become({ kind: 'ready', node });
         // A promoted node must not dial a manager again that may be long gone.
         const { joinAddr: _joinAddr, joinToken: _joinToken, forceNewCluster: _force, ...rest } = this.#options;
         this.#options = rest;

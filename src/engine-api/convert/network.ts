@@ -1,4 +1,5 @@
 import type { IPAMConfig, IPAMOptions, Network } from '../../api/index.js';
+import { timeText } from './codec.js';
 import { annotations, driver, objectHeader } from './common.js';
 
 /** A network as it appears inside a task's attachments. */
@@ -33,5 +34,36 @@ function ipamConfigToJson({ subnet, range, gateway }: IPAMConfig): Record<string
     ...(subnet === '' ? {} : { Subnet: subnet }),
     ...(range === '' ? {} : { Range: range }),
     ...(gateway === '' ? {} : { Gateway: gateway }),
+  };
+}
+
+/** A swarm network as `/networks` shows it (engine-api E-253). */
+export function networkResourceToJson(network: Network): Record<string, unknown> {
+  const { spec } = network;
+  return {
+    Name: spec?.annotations?.name ?? '',
+    Id: network.id,
+    Created: timeText(network.meta?.createdAt),
+    Scope: 'swarm',
+    Driver: network.driverState?.name ?? '',
+    EnableIPv4: true,
+    EnableIPv6: spec?.ipv6Enabled ?? false,
+    IPAM: {
+      Driver: network.ipam?.driver?.name ?? '',
+      Options: network.ipam?.driver?.options ?? null,
+      Config: (network.ipam?.configs ?? []).map(({ subnet, range, gateway }) => ({
+        Subnet: subnet,
+        ...(range === '' ? {} : { IPRange: range }),
+        Gateway: gateway,
+      })),
+    },
+    Internal: spec?.internal ?? false,
+    Attachable: spec?.attachable ?? false,
+    Ingress: spec?.ingress ?? false,
+    ConfigFrom: { Network: spec?.configFrom.case === 'network' ? spec.configFrom.value : '' },
+    ConfigOnly: false,
+    Containers: null,
+    Options: network.driverState?.options ?? null,
+    Labels: spec?.annotations?.labels ?? {},
   };
 }
