@@ -1,13 +1,17 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, isMessage, type Message, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
   type ClusterSnapshot,
   ClusterSnapshotSchema,
   raftpb,
+  ServiceSchema,
   SnapshotSchema,
   type StoreSnapshot,
   StoreSnapshotSchema,
+  TaskSchema,
 } from '../../api/index.js';
 import { type Disk, type DiskFile, type Random, randomInt } from '../../base/index.js';
+import { encodableService, encodableTask, SNAPSHOT_LISTS, TABLE_NAMES } from '../../store/index.js';
 import type { EntryCipher } from './cipher.js';
 import {
   encodeBatch,
@@ -28,20 +32,6 @@ const SLICE_BYTES = 64 * 2 ** 10;
 const READ_BYTES = 4 * SLICE_BYTES;
 
 const SNAPSHOT_NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.snap$/;
-
-/** The lists of a store, those that others refer to first. */
-const LISTS = [
-  'clusters',
-  'extensions',
-  'nodes',
-  'networks',
-  'services',
-  'secrets',
-  'configs',
-  'volumes',
-  'resources',
-  'tasks',
-] as const;
 
 /** The whole state at one index of the log. */
 export interface SnapshotContents {
@@ -93,16 +83,31 @@ export async function writeSnapshot(
   const path = `${directory}/${hex(term)}-${hex(index)}.snap`;
   const temporary = `${path}${TEMPORARY_SUFFIX}`;
   await disk.remove(temporary);
-  const file = await disk.open(temporary, { create: true, mode: FILE_MODE });
+  try {
+    await writeFile(temporary, contents, deps, signal);
+  } catch (error) {
+    // A full disk needs the room; a start removes what cannot be removed now.
+    await disk.remove(temporary).catch(() => undefined);
+    throw error;
+  }
+  await disk.rename(temporary, path);
+  await disk.syncDirectory(directory);
+  return { path, index, term };
+}
+
+async function writeFile(
+  path: string,
+  contents: SnapshotContents,
+  deps: SnapshotDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const file = await deps.disk.open(path, { create: true, mode: FILE_MODE });
   try {
     await writeContents(file, contents, deps, signal);
     await file.sync();
   } finally {
     await file.close();
   }
-  await disk.rename(temporary, path);
-  await disk.syncDirectory(directory);
-  return { path, index, term };
 }
 
 async function writeContents(
@@ -127,27 +132,39 @@ async function writeContents(
 }
 
 /** The encoded `Snapshot` message in pieces of about {@link SLICE_BYTES}; no piece splits an object. */
-export function* encodeSlices({
-  membership,
-  store,
-}: Omit<SnapshotContents, 'metadata'>): Generator<Uint8Array, void, undefined> {
-  let parts = [toBinary(SnapshotSchema, create(SnapshotSchema, { membership }))];
-  let bytes = parts[0]?.length ?? 0;
-  for (const list of LISTS) {
-    for (const object of store[list]) {
-      const part = toBinary(
-        SnapshotSchema,
-        create(SnapshotSchema, { store: create(StoreSnapshotSchema, { [list]: [object] }) }),
-      );
-      parts.push(part);
-      bytes += part.length;
-      if (bytes < SLICE_BYTES) continue;
-      yield Buffer.concat(parts);
-      parts = [];
-      bytes = 0;
-    }
+export function* encodeSlices(contents: Omit<SnapshotContents, 'metadata'>): Generator<Uint8Array, void, undefined> {
+  yield toBinary(SnapshotSchema, create(SnapshotSchema, { membership: contents.membership }));
+  let objects: Uint8Array[] = [];
+  let bytes = 0;
+  for (const object of encodeObjects(contents.store)) {
+    objects.push(object);
+    bytes += object.length;
+    if (bytes < SLICE_BYTES) continue;
+    yield encodeField(SnapshotSchema.field.store.number, Buffer.concat(objects));
+    objects = [];
+    bytes = 0;
   }
-  if (bytes > 0) yield Buffer.concat(parts);
+  if (bytes > 0) yield encodeField(SnapshotSchema.field.store.number, Buffer.concat(objects));
+}
+
+/** Each object as a field of `StoreSnapshot`, those that others refer to first. */
+function* encodeObjects(store: StoreSnapshot): Generator<Uint8Array, void, undefined> {
+  for (const table of TABLE_NAMES) {
+    const list = SNAPSHOT_LISTS[table];
+    const { number, message } = StoreSnapshotSchema.field[list];
+    if (message === undefined) continue;
+    for (const object of store[list]) yield encodeField(number, toBinary(message, encodable(object)));
+  }
+}
+
+/** Specs that many objects share are encoded once. */
+function encodable(object: Message): Message {
+  if (isMessage(object, TaskSchema)) return encodableTask(object);
+  return isMessage(object, ServiceSchema) ? encodableService(object) : object;
+}
+
+function encodeField(number: number, value: Uint8Array): Uint8Array {
+  return new BinaryWriter().tag(number, WireType.LengthDelimited).bytes(value).finish();
 }
 
 /**
@@ -180,7 +197,7 @@ function mergeSlice(slice: Uint8Array, membership: ClusterSnapshot, store: Store
   const piece = fromBinary(SnapshotSchema, slice);
   membership.members.push(...(piece.membership?.members ?? []));
   membership.removed.push(...(piece.membership?.removed ?? []));
-  for (const list of LISTS) {
+  for (const list of Object.values(SNAPSHOT_LISTS)) {
     const target: unknown[] = store[list];
     target.push(...(piece.store?.[list] ?? []));
   }
