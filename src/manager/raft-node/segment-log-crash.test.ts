@@ -174,3 +174,61 @@ describe('a segment log killed before any operation of the disk', () => {
     });
   });
 });
+
+describe('a torn write that follows another', () => {
+  const open = async (disk: SimDisk): Promise<SegmentLog> =>
+    (await SegmentLog.open(OPTIONS, deps(disk))) ?? expect.fail('there is no log');
+
+  const found = async (log: SegmentLog): Promise<readonly string[]> =>
+    (await log.read(log.firstIndex, log.lastIndex + 1n)).map(textOf);
+
+  /** A write whose first record never reached the disk, its second one did. */
+  async function tornOnce(): Promise<SimDisk> {
+    const disk = await newDisk();
+    const log = await SegmentLog.create(OPTIONS, deps(disk), new Uint8Array([7]));
+    await log.append([entry(1, 1, 'kept')]);
+    const before = await disk.readFile('/wal/0000000000000001.wal');
+    await log.append([entry(2, 1, 'old2'), entry(3, 1, 'old3')]);
+    const after = Buffer.from(await disk.readFile('/wal/0000000000000001.wal'));
+    const start = Buffer.from(before).lastIndexOf('kept') + 4;
+    const firstRecord = after.indexOf('old2');
+    after.fill(0, Math.ceil(start / 8) * 8, firstRecord + 4);
+    await disk.writeFileAtomic('/wal/0000000000000001.wal', after, 0o600);
+    return disk.crash();
+  }
+
+  /** Another write in the same place, killed before its sync. */
+  async function writeUnsynced(disk: SimDisk, log: SegmentLog): Promise<void> {
+    const reached = new Promise<void>((resolve) => {
+      disk.intercept = ({ kind }) => {
+        if (kind !== 'sync') return undefined;
+        resolve();
+        return new Promise<void>(() => undefined);
+      };
+    });
+    void log.append([entry(2, 1, 'new2'), entry(3, 1, 'new3')]);
+    await reached;
+  }
+
+  it('never joins with what is left of the one before', async () => {
+    const disk = await tornOnce();
+    expect(await found(await open(disk))).toEqual(['kept']);
+    for (let seed = 0; seed < 300; seed++) {
+      const each = await tornOnce();
+      const log = await open(each);
+      await writeUnsynced(each, log);
+      const rest = await found(await open(each.crash({ kind: 'random', random: new SeededRandom(seed) })));
+      expect([['kept'], ['kept', 'new2', 'new3']]).toContainEqual(rest);
+    }
+  });
+
+  it('never does so when it is torn at any byte', async () => {
+    for (let bytes = 0; bytes < 120; bytes++) {
+      const each = await tornOnce();
+      const log = await open(each);
+      await writeUnsynced(each, log);
+      const rest = await found(await open(each.crash({ kind: 'torn', bytes })));
+      expect([['kept'], ['kept', 'new2', 'new3']]).toContainEqual(rest);
+    }
+  });
+});
