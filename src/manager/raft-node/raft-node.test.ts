@@ -1,51 +1,28 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { beforeEach, describe, expect, it } from 'vitest';
 import {
-  ClusterSchema,
   ConfigSchema,
   InternalRaftRequestSchema,
-  RaftConfigSchema,
   RaftMemberSchema,
   raftpb,
-  ServiceSchema,
   type StoreAction,
 } from '../../api/index.js';
 import { Code, type Logger, SILENT_LOGGER, type SwarmError } from '../../base/index.js';
 import { SeededRandom, SimClock, SimDisk } from '../../sim/index.js';
-import { by, MemoryStore, TRANSACTION_BYTES_MAX } from '../../store/index.js';
+import { by, TRANSACTION_BYTES_MAX } from '../../store/index.js';
 import { PlainCipher } from './cipher.js';
 import { creation, entry, FakeStore, hardState, proposeCreation } from './fakes.test-helper.js';
 import type { RaftNodeOptions } from './options.js';
+import { ids, NEVER, OPTIONS, proposeAll, proposeEach, type Running, startMember } from './member.test-helper.js';
 import { RaftNode } from './raft-node.js';
 import { SegmentLog } from './segment-log.js';
-
-const NEVER = new AbortController().signal;
-const OPTIONS: RaftNodeOptions = { stateDir: '/state', nodeId: 'node-1', addr: '10.0.0.1:2377' };
 
 let disk: SimDisk;
 let clock: SimClock;
 let seed: number;
 
-/** A member under test: its store, and how to stop it. */
-interface Running {
-  readonly node: RaftNode;
-  readonly store: FakeStore;
-  readonly ended: Promise<unknown>;
-  readonly stop: () => Promise<unknown>;
-}
-
-async function start(options: Partial<RaftNodeOptions> = {}, log: Logger = SILENT_LOGGER): Promise<Running> {
-  const store = new FakeStore();
-  const random = new SeededRandom(++seed);
-  const node = new RaftNode({ ...OPTIONS, ...options }, { disk, clock, random, log, cipher: new PlainCipher(), store });
-  await node.open(NEVER);
-  const controller = new AbortController();
-  const ended = node.run(controller.signal).catch((error: unknown) => error);
-  const stop = (): Promise<unknown> => {
-    controller.abort(new Error('stopped by the test'));
-    return ended;
-  };
-  return { node, store, ended, stop };
+function start(options: Partial<RaftNodeOptions> = {}, log: Logger = SILENT_LOGGER): Promise<Running> {
+  return startMember({ disk, clock, random: new SeededRandom(++seed), log }, options);
 }
 
 async function rawLog(): Promise<SegmentLog> {
@@ -55,18 +32,6 @@ async function rawLog(): Promise<SegmentLog> {
   );
   if (log === undefined) throw new Error('there is no log');
   return log;
-}
-
-async function snapshotNames(): Promise<readonly string[]> {
-  return (await disk.list('/state/raft/snap')).map((each) => each.name);
-}
-
-function ids(from: number, to: number): readonly string[] {
-  return Array.from({ length: to - from + 1 }, (_, at) => `c${from + at}`);
-}
-
-async function proposeAll({ node, store }: Running, all: readonly string[]): Promise<readonly bigint[]> {
-  return Promise.all(all.map((id) => proposeCreation(node, store, id)));
 }
 
 beforeEach(async () => {
@@ -317,168 +282,6 @@ describe('a RaftNode that starts again', () => {
   });
 });
 
-describe('a RaftNode whose disk fails', () => {
-  it.each([
-    ['write', 'ENOSPC', Code.RESOURCE_EXHAUSTED],
-    ['sync', 'EIO', Code.INTERNAL],
-  ] as const)('loses all that waits and ends after a failed %s (%s)', async (kind, failure, code) => {
-    const running = await start();
-    await proposeAll(running, ids(1, 3));
-    disk.failNext(kind, failure);
-    const results = await Promise.allSettled(ids(4, 10).map((id) => proposeCreation(running.node, running.store, id)));
-    for (const result of results) {
-      expect(result).toMatchObject({ status: 'rejected', reason: { code, message: expect.stringContaining(failure) } });
-    }
-    expect(await running.ended).toMatchObject({ code });
-    await expect(proposeCreation(running.node, running.store, 'late')).rejects.toMatchObject({
-      code: Code.FAILED_PRECONDITION,
-    });
-    disk = disk.crash();
-    expect((await start()).store.ids).toEqual(ids(1, 3));
-  });
-
-  it('ends when a committed change cannot be applied', async () => {
-    const { node, ended } = await start();
-    const lost: unknown[] = [];
-    node.propose(creation('a'), {
-      committed: () => {
-        throw new Error('a broken invariant');
-      },
-      lost: () => expect.fail(),
-    });
-    node.propose(creation('b'), { committed: () => expect.fail(), lost: (error) => void lost.push(error.message) });
-    expect(await ended).toMatchObject({ message: 'a broken invariant' });
-    expect(lost).toEqual(['a broken invariant']);
-  });
-});
-
-describe('a quiet RaftNode', () => {
-  it('marks what it wrote as committed, once', async () => {
-    const running = await start();
-    await proposeAll(running, ids(1, 2));
-    let syncs = 0;
-    disk.intercept = ({ kind }) => void (kind === 'sync' && syncs++);
-    await clock.advance(999);
-    expect(syncs).toBe(0);
-    await clock.advance(10_000);
-    expect(syncs).toBe(1);
-    disk = disk.crash();
-    expect((await rawLog()).hardState.commit).toBe(4n);
-  });
-
-  it('then notices damage to the last entry, instead of taking it for a write cut short', async () => {
-    const running = await start();
-    await proposeAll(running, ids(1, 1));
-    const path = '/state/raft/wal/0000000000000001.wal';
-    let place: number | undefined;
-    const flip = async (): Promise<void> => {
-      const bytes = Buffer.from(await disk.readFile(path));
-      place ??= bytes.lastIndexOf('c1');
-      const at = place;
-      bytes[at] = (bytes[at] ?? 0) ^ 1;
-      await disk.writeFileAtomic(path, bytes, 0o600);
-    };
-    await clock.advance(1_000);
-    disk = disk.crash();
-    await flip();
-    await expect(start()).rejects.toMatchObject({ code: Code.DATA_LOSS });
-    await flip();
-    await start();
-  });
-});
-
-describe('snapshots of a RaftNode', () => {
-  const small = { snapshotIntervalEntries: 20, keptEntries: 5, segmentBytesMax: 400, growthBytes: 0 };
-
-  it('are made at the interval, and make room', async () => {
-    const running = await start(small);
-    for (const id of ids(1, 100)) await proposeCreation(running.node, running.store, id);
-    await clock.settle();
-    const { snapshotIndex } = running.node.status();
-    expect(snapshotIndex).toBeGreaterThanOrEqual(80n);
-    expect(await snapshotNames()).toHaveLength(1);
-    expect(await disk.list('/state/raft/wal')).not.toContainEqual({ name: '0000000000000001.wal', kind: 'file' });
-    await running.stop();
-    const again = await start(small);
-    expect(again.store.ids).toEqual(ids(1, 100));
-    expect(again.node.headIndex()).toBe(103n);
-    expect(again.node.status().members).toHaveLength(1);
-  });
-
-  it('are never made with an interval of 0', async () => {
-    const running = await start({ ...small, snapshotIntervalEntries: 0 });
-    await proposeAll(running, ids(1, 100));
-    await clock.settle();
-    expect(await snapshotNames()).toEqual([]);
-    await running.stop();
-  });
-
-  it('that fail are reported, leave the log whole, and are tried again', async () => {
-    const errors: string[] = [];
-    const log: Logger = { ...SILENT_LOGGER, error: (_, message) => void errors.push(message) };
-    const running = await start(small, log);
-    disk.intercept = ({ kind, path }) => {
-      if (kind === 'write' && path.includes('/snap/') && errors.length === 0) throw new Error('no space');
-    };
-    for (const id of ids(1, 100)) await proposeCreation(running.node, running.store, id);
-    await clock.settle();
-    expect(errors).toEqual(['could not make a snapshot']);
-    expect(await snapshotNames()).toHaveLength(1);
-    await running.stop();
-    expect((await start(small)).store.ids).toEqual(ids(1, 100));
-  });
-
-  it('that are damaged are refused, or replaced by an older one that the log still reaches', async () => {
-    const generous = { ...small, keptSnapshots: 1, keptEntries: 60 };
-    const running = await start(generous);
-    for (const id of ids(1, 60)) await proposeCreation(running.node, running.store, id);
-    await clock.settle();
-    await running.stop();
-    const names = await snapshotNames();
-    expect(names).toHaveLength(2);
-    const damage = async (name: string | undefined): Promise<void> => {
-      const path = `/state/raft/snap/${name}`;
-      const bytes = Buffer.from(await disk.readFile(path));
-      bytes[200] = (bytes[200] ?? 0) ^ 4;
-      await disk.writeFileAtomic(path, bytes, 0o600);
-    };
-    await damage(names[1]);
-    const second = await start(generous);
-    expect(second.store.ids).toEqual(ids(1, 60));
-    await second.stop();
-    await damage(names[0]);
-    await disk.remove('/state/raft/wal/0000000000000001.wal');
-    await expect(start(generous)).rejects.toMatchObject({
-      code: Code.DATA_LOSS,
-      message: expect.stringContaining(`${names[1]} is damaged`),
-    });
-  });
-
-  it('without their log are refused', async () => {
-    const running = await start(small);
-    for (const id of ids(1, 30)) await proposeCreation(running.node, running.store, id);
-    await clock.settle();
-    await running.stop();
-    await disk.remove('/state/raft/wal');
-    await expect(start(small)).rejects.toMatchObject({
-      code: Code.DATA_LOSS,
-      message: expect.stringContaining('the log is missing'),
-    });
-  });
-
-  it('that are gone are missed when the log does not go back far enough', async () => {
-    const running = await start(small);
-    for (const id of ids(1, 100)) await proposeCreation(running.node, running.store, id);
-    await clock.settle();
-    await running.stop();
-    await disk.remove('/state/raft/snap');
-    await expect(start(small)).rejects.toMatchObject({
-      code: Code.DATA_LOSS,
-      message: expect.stringContaining('no snapshot reaches'),
-    });
-  });
-});
-
 describe('changes since an index', () => {
   async function changes(node: RaftNode, index: bigint): Promise<readonly (readonly [bigint, string])[] | undefined> {
     const found = node.changesSince(index);
@@ -505,7 +308,7 @@ describe('changes since an index', () => {
 
   it('are undefined once the log no longer has them', async () => {
     const running = await start({ snapshotIntervalEntries: 20, keptEntries: 5, segmentBytesMax: 400 });
-    for (const id of ids(1, 50)) await proposeCreation(running.node, running.store, id);
+    await proposeEach(running, ids(1, 50));
     await clock.settle();
     expect(await changes(running.node, 2n)).toBeUndefined();
     expect(await changes(running.node, 50n)).toEqual([
@@ -513,74 +316,5 @@ describe('changes since an index', () => {
       [52n, 'c50'],
     ]);
     await running.stop();
-  });
-});
-
-describe('the real store on a RaftNode', () => {
-  async function startStore(options: Partial<RaftNodeOptions> = {}) {
-    const store = new MemoryStore({}, { clock });
-    const random = new SeededRandom(++seed);
-    const node = new RaftNode(
-      { ...OPTIONS, ...options },
-      { disk, clock, random, log: SILENT_LOGGER, cipher: new PlainCipher(), store },
-    );
-    await node.open(NEVER);
-    store.setProposer(node);
-    const controller = new AbortController();
-    const ended = node.run(controller.signal).catch((error: unknown) => error);
-    const stop = (): Promise<unknown> => {
-      controller.abort(new Error('stopped by the test'));
-      return ended;
-    };
-    return { store, node, stop };
-  }
-
-  const service = (id: string) => create(ServiceSchema, { id, spec: { annotations: { name: `name-${id}` } } });
-
-  it('keeps its objects and their versions over a kill', async () => {
-    const { store } = await startStore();
-    await Promise.all(['a', 'b', 'c'].map((id) => store.update((tx) => tx.create('service', service(id)))));
-    await store.update((tx) => {
-      const old = tx.get('service', 'a');
-      if (old !== undefined) tx.update('service', { ...old, updateStatus: undefined });
-      tx.remove('service', 'b');
-    });
-    const before = store.view((tx) => tx.find('service', by.all()));
-    expect(before.map((each) => [each.id, each.meta?.version?.index])).toEqual([
-      ['a', 5n],
-      ['c', 4n],
-    ]);
-    disk = disk.crash();
-    const again = await startStore();
-    expect(again.store.view((tx) => tx.find('service', by.all()))).toEqual(before);
-    expect(again.store.version).toBe(6n);
-    await again.stop();
-  });
-
-  it('takes the interval of snapshots from the cluster object, and comes back from one', async () => {
-    const { store, node, stop } = await startStore({ segmentBytesMax: 2_000, growthBytes: 0 });
-    const raft = create(RaftConfigSchema, { snapshotInterval: 10n, logEntriesForSlowFollowers: 3n });
-    const cluster = create(ClusterSchema, { id: 'cluster', spec: { annotations: { name: 'default' }, raft } });
-    await store.update((tx) => tx.create('cluster', cluster));
-    for (let at = 0; at < 40; at++) await store.update((tx) => tx.create('service', service(`s${at}`)));
-    await clock.settle();
-    expect(node.status().snapshotIndex).toBeGreaterThan(20n);
-    await stop();
-    const again = await startStore();
-    expect(again.store.view((tx) => tx.count('service'))).toBe(40);
-    expect(again.store.view((tx) => tx.find('service', by.name('name-s7')))).toHaveLength(1);
-    await again.stop();
-  });
-
-  it('undoes what the disk lost', async () => {
-    const { store, node, stop } = await startStore();
-    await store.update((tx) => tx.create('service', service('kept')));
-    disk.failNext('sync', 'EIO');
-    await expect(store.update((tx) => tx.create('service', service('lost')))).rejects.toMatchObject({
-      code: Code.INTERNAL,
-    });
-    expect(store.view((tx) => tx.find('service', by.all()).map((each) => each.id))).toEqual(['kept']);
-    expect(() => node.status()).toThrow('not open');
-    expect(await stop()).toMatchObject({ code: Code.INTERNAL });
   });
 });

@@ -11,7 +11,7 @@ import {
   TaskSchema,
 } from '../../api/index.js';
 import { type Disk, type DiskFile, type Random, randomInt } from '../../base/index.js';
-import { encodableService, encodableTask, SNAPSHOT_LISTS, TABLE_NAMES } from '../../store/index.js';
+import { encodableService, encodableTask, Sharing, SNAPSHOT_LISTS, TABLE_NAMES } from '../../store/index.js';
 import type { EntryCipher } from './cipher.js';
 import {
   encodeBatch,
@@ -134,27 +134,23 @@ async function writeContents(
 /** The encoded `Snapshot` message in pieces of about {@link SLICE_BYTES}; no piece splits an object. */
 export function* encodeSlices(contents: Omit<SnapshotContents, 'metadata'>): Generator<Uint8Array, void, undefined> {
   yield toBinary(SnapshotSchema, create(SnapshotSchema, { membership: contents.membership }));
-  let objects: Uint8Array[] = [];
+  let objects = new BinaryWriter();
   let bytes = 0;
-  for (const object of encodeObjects(contents.store)) {
-    objects.push(object);
-    bytes += object.length;
-    if (bytes < SLICE_BYTES) continue;
-    yield encodeField(SnapshotSchema.field.store.number, Buffer.concat(objects));
-    objects = [];
-    bytes = 0;
-  }
-  if (bytes > 0) yield encodeField(SnapshotSchema.field.store.number, Buffer.concat(objects));
-}
-
-/** Each object as a field of `StoreSnapshot`, those that others refer to first. */
-function* encodeObjects(store: StoreSnapshot): Generator<Uint8Array, void, undefined> {
   for (const table of TABLE_NAMES) {
     const list = SNAPSHOT_LISTS[table];
     const { number, message } = StoreSnapshotSchema.field[list];
     if (message === undefined) continue;
-    for (const object of store[list]) yield encodeField(number, toBinary(message, encodable(object)));
+    for (const object of contents.store[list]) {
+      const encoded = toBinary(message, encodable(object));
+      objects.tag(number, WireType.LengthDelimited).bytes(encoded);
+      bytes += encoded.length + 1;
+      if (bytes < SLICE_BYTES) continue;
+      yield encodeStorePart(objects.finish());
+      objects = new BinaryWriter();
+      bytes = 0;
+    }
   }
+  if (bytes > 0) yield encodeStorePart(objects.finish());
 }
 
 /** Specs that many objects share are encoded once. */
@@ -163,8 +159,8 @@ function encodable(object: Message): Message {
   return isMessage(object, ServiceSchema) ? encodableService(object) : object;
 }
 
-function encodeField(number: number, value: Uint8Array): Uint8Array {
-  return new BinaryWriter().tag(number, WireType.LengthDelimited).bytes(value).finish();
+function encodeStorePart(part: Uint8Array): Uint8Array {
+  return new BinaryWriter().tag(SnapshotSchema.field.store.number, WireType.LengthDelimited).bytes(part).finish();
 }
 
 /**
@@ -181,10 +177,11 @@ export async function readSnapshot(
     let metadata: raftpb.SnapshotMetadata | undefined;
     const membership = create(ClusterSnapshotSchema);
     const store = create(StoreSnapshotSchema);
+    const sharing = new Sharing(new Map());
     for await (const record of readRecords(file, path)) {
       signal.throwIfAborted();
       if (record.kind === RecordKind.METADATA) metadata = fromBinary(raftpb.SnapshotMetadataSchema, record.payload);
-      if (record.kind === RecordKind.SLICE) mergeSlice(deps.cipher.open(record.payload), membership, store);
+      if (record.kind === RecordKind.SLICE) mergeSlice(deps.cipher.open(record.payload), membership, store, sharing);
     }
     if (metadata === undefined) throw damaged(path, HEADER_BYTES, 'it does not say what index it stands for');
     return { metadata, membership, store };
@@ -193,13 +190,14 @@ export async function readSnapshot(
   }
 }
 
-function mergeSlice(slice: Uint8Array, membership: ClusterSnapshot, store: StoreSnapshot): void {
+/** Adds what a slice holds. Tasks share their specs at once: 100,000 of their own would not fit into memory. */
+function mergeSlice(slice: Uint8Array, membership: ClusterSnapshot, store: StoreSnapshot, sharing: Sharing): void {
   const piece = fromBinary(SnapshotSchema, slice);
   membership.members.push(...(piece.membership?.members ?? []));
   membership.removed.push(...(piece.membership?.removed ?? []));
-  for (const list of Object.values(SNAPSHOT_LISTS)) {
-    const target: unknown[] = store[list];
-    target.push(...(piece.store?.[list] ?? []));
+  for (const table of TABLE_NAMES) {
+    const target: unknown[] = store[SNAPSHOT_LISTS[table]];
+    for (const object of piece.store?.[SNAPSHOT_LISTS[table]] ?? []) target.push(sharing.share(table, object));
   }
 }
 
