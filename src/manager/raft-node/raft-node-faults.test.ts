@@ -1,12 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest';
 import { Code, type Logger, SILENT_LOGGER } from '../../base/index.js';
 import { SeededRandom, SimClock, SimDisk } from '../../sim/index.js';
-import { by } from '../../store/index.js';
 import { PlainCipher } from './cipher.js';
-import { creation, entry, hardState, proposeCreation } from './fakes.test-helper.js';
+import { creation, proposeCreation } from './fakes.test-helper.js';
 import type { RaftNodeOptions } from './options.js';
 import { ids, proposeAll, proposeEach, type Running, startMember } from './member.test-helper.js';
-import { RaftNode } from './raft-node.js';
 import { SegmentLog } from './segment-log.js';
 
 let disk: SimDisk;

@@ -9,7 +9,7 @@ import {
 } from '../../api/index.js';
 import { Code, type Logger, SILENT_LOGGER, type SwarmError } from '../../base/index.js';
 import { SeededRandom, SimClock, SimDisk } from '../../sim/index.js';
-import { by, TRANSACTION_BYTES_MAX } from '../../store/index.js';
+import { TRANSACTION_BYTES_MAX } from '../../store/index.js';
 import { PlainCipher } from './cipher.js';
 import { creation, entry, FakeStore, hardState, proposeCreation } from './fakes.test-helper.js';
 import type { RaftNodeOptions } from './options.js';
