@@ -11,27 +11,21 @@ import {
 
 import { Code, LinkedController, SwarmError, canceled, toSwarmError } from '../base/index.js';
 import type { BoundService, CallContext, CallOptions, PeerIdentity, RpcChannel } from './rpc.js';
-
-type AnyHandler = (request: unknown, context: CallContext) => unknown;
+import { methodPath, ServiceTable, type AnyHandler } from './service-table.js';
 
 /**
  * Calls handlers of the same process with no encoding in between: messages are shared, so neither side
  * may change one after handing it over. Deadlines are the caller's own signal.
  */
 export class LocalChannel implements RpcChannel {
-  readonly #handlers = new Map<string, AnyHandler>();
+  readonly #table: ServiceTable;
   readonly #closed = new AbortController();
   readonly #self: () => PeerIdentity | undefined;
 
   /** @param self whom calls act as: this node's own identity. */
   constructor(services: readonly BoundService[], self: () => PeerIdentity | undefined) {
     this.#self = self;
-    for (const { service, handlers } of services) {
-      for (const method of service.methods) {
-        const handler = handlers[method.localName] as AnyHandler | undefined;
-        if (handler !== undefined) this.#handlers.set(methodKey(method), handler);
-      }
-    }
+    this.#table = new ServiceTable(services);
   }
 
   async unary<I extends DescMessage, O extends DescMessage>(
@@ -90,11 +84,7 @@ export class LocalChannel implements RpcChannel {
   }
 
   #handler(method: DescMethod): AnyHandler {
-    const handler = this.#handlers.get(methodKey(method));
-    if (handler === undefined) {
-      throw new SwarmError(Code.UNIMPLEMENTED, `${methodKey(method)} is not implemented`);
-    }
-    return handler;
+    return this.#table.find(methodPath(method)).handler;
   }
 
   #begin(options: CallOptions): Call {
@@ -136,8 +126,4 @@ async function* messages<I extends DescMessage>(
   requests: AsyncIterable<MessageInitShape<I>>,
 ): AsyncIterable<MessageShape<I>> {
   for await (const request of requests) yield create(schema, request);
-}
-
-function methodKey(method: DescMethod): string {
-  return `${method.parent.typeName}.${method.name}`;
 }

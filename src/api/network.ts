@@ -32,7 +32,12 @@ export type Credentials =
 export interface RpcServer {
   /** Where it really listens (`host:port` or the socket's path). */
   readonly addr: string;
-  /** Refuses new calls, ends the running ones, closes. */
+  /**
+   * Ends the present connections, so that every caller comes back and is judged by the present roots:
+   * nothing else looks again at a certificate that was once accepted.
+   */
+  closeConnections(): void;
+  /** Refuses new calls, ends the running ones with Unavailable, closes; bounded in time. */
   close(): Promise<void>;
 }
 

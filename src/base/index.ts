@@ -6,6 +6,7 @@ export * from './component.js';
 export * from './disk.js';
 export * from './id.js';
 export * from './logger.js';
+export * from './pace.js';
 export * from './random.js';
 export * from './swarm-error.js';
 export * from './wake-up.js';

@@ -1,11 +1,15 @@
 import type { Config, EncryptionKey, Node, NodeDescription, Secret, Task, VolumeAssignment } from '../../api/index.js';
 import type { Controller } from './controller.js';
 
+/** A config as a task sees it. `sensitive`: made from a secret by its template, so it must stay off disk. */
+export type DependencyConfig = Config & { readonly sensitive?: boolean };
+
 /** What a task may read of the dependencies that were assigned to this node. */
 export interface Dependencies {
   /** Undefined when the task does not reference it or it has not been assigned. */
   secret(secretId: string): Secret | undefined;
-  config(configId: string): Config | undefined;
+  /** Payloads with templates come expanded; throws InvalidArgument where that fails. So does `secret`. */
+  config(configId: string): DependencyConfig | undefined;
   volume(volumeId: string): VolumeAssignment | undefined;
 }
 

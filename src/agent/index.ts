@@ -1,0 +1,6 @@
+export * from './agent.js';
+export { MemoryAgentDatabase, storedForm } from './database.js';
+export type { AgentDatabase, DatabaseWrite, StoredTask } from './database.js';
+export * from './remotes.js';
+export type { ManagerConnection } from './session.js';
+export * from './task-state-machine.js';

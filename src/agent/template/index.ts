@@ -1,0 +1,1 @@
+export { checkTaskTemplates, expandPayload, expandTaskSpec } from './expand.js';

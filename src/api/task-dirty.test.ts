@@ -1,0 +1,74 @@
+import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { describe, expect, it } from 'vitest';
+
+import { NodeSchema, ServiceSchema, TaskSchema, TaskState, type TaskSpecSchema } from './messages.js';
+import { isTaskDirty } from './task-dirty.js';
+
+type SpecInit = MessageInitShape<typeof TaskSpecSchema>;
+
+const spec = (image = 'a', registryAuth?: string): SpecInit => ({
+  runtime: {
+    case: 'container',
+    value: { image, ...(registryAuth === undefined ? {} : { pullOptions: { registryAuth } }) },
+  },
+});
+const service = (task: SpecInit, fields: Omit<MessageInitShape<typeof ServiceSchema>, '$typeName'> = {}) =>
+  create(ServiceSchema, { spec: { task }, specVersion: { index: 2n }, ...fields });
+const task = (taskSpec: SpecInit, fields: Omit<MessageInitShape<typeof TaskSchema>, '$typeName'> = {}) =>
+  create(TaskSchema, {
+    spec: taskSpec,
+    specVersion: { index: 1n },
+    desiredState: TaskState.RUNNING,
+    status: { state: TaskState.RUNNING },
+    ...fields,
+  });
+const node = create(NodeSchema, { id: 'n1' });
+
+describe('a task', () => {
+  it('is up to date at the same version, without looking further', () => {
+    expect(isTaskDirty(service(spec('b')), task(spec('a'), { specVersion: { index: 2n } }), node)).toBe(false);
+  });
+
+  it('is up to date with an equal spec of another version', () => {
+    expect(isTaskDirty(service(spec()), task(spec()), node)).toBe(false);
+    expect(isTaskDirty(service(spec()), task(spec('b')), node)).toBe(true);
+    expect(isTaskDirty(service(spec()), create(TaskSchema), node)).toBe(true);
+  });
+
+  it('is up to date while its node satisfies changed constraints', () => {
+    const constrained = (constraint: string) => service({ ...spec(), placement: { constraints: [constraint] } });
+    expect(isTaskDirty(constrained('node.id==n1'), task(spec()), node)).toBe(false);
+    expect(isTaskDirty(constrained('node.id!=n1'), task(spec()), node)).toBe(true);
+    expect(isTaskDirty(constrained('node.id==n1'), task(spec()), undefined)).toBe(true);
+    const more = service({ ...spec('b'), placement: { constraints: ['node.id==n1'] } });
+    expect(isTaskDirty(more, task(spec()), node)).toBe(true);
+  });
+
+  it.each([
+    [TaskState.RUNNING, TaskState.RUNNING, false],
+    [TaskState.RUNNING, TaskState.READY, false],
+    [TaskState.READY, TaskState.READY, false],
+    [TaskState.RUNNING, TaskState.PREPARING, true],
+    [TaskState.RUNNING, TaskState.FAILED, true],
+    [TaskState.SHUTDOWN, TaskState.RUNNING, true],
+  ])('to be in state %s and in state %s makes other pull options count: %s', (desiredState, state, dirty) => {
+    for (const [wanted, present] of [
+      ['new', 'old'],
+      [undefined, 'old'],
+      ['new', undefined],
+    ] as const) {
+      const one = task(spec('a', present), { desiredState, status: { state } });
+      expect(isTaskDirty(service(spec('a', wanted)), one, node)).toBe(dirty);
+      expect(isTaskDirty(service(spec('b', wanted)), one, node)).toBe(true);
+    }
+  });
+
+  it('is dirty when the ports asked for changed after it got its endpoint', () => {
+    const ports = (publishedPort: number) => ({ ports: [{ publishedPort }] });
+    const wanting = service(spec(), { spec: { task: spec(), endpoint: ports(80) } });
+    expect(isTaskDirty(wanting, task(spec(), { endpoint: { spec: ports(80) } }), node)).toBe(false);
+    expect(isTaskDirty(wanting, task(spec(), { endpoint: { spec: ports(81) } }), node)).toBe(true);
+    expect(isTaskDirty(wanting, task(spec(), { endpoint: {} }), node)).toBe(true);
+    expect(isTaskDirty(wanting, task(spec()), node)).toBe(false);
+  });
+});

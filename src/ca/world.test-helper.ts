@@ -1,0 +1,115 @@
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
+import {
+  LocalChannel,
+  type BoundService,
+  type Credentials,
+  type PeerIdentity,
+  type RpcChannel,
+  type RpcNetwork,
+} from '../api/index.js';
+import { Code, SwarmError, type Logger } from '../base/index.js';
+import { SIM_CRYPTO } from '../sim/crypto.js';
+import { SeededRandom, SimClock, SimDisk } from '../sim/index.js';
+import { KeyFiles } from './key-files.js';
+import { RootCa } from './root-ca.js';
+
+/** What most tests here begin with; time stands until told to move. */
+export function testWorld(seed = 1) {
+  const clock = new SimClock();
+  const random = new SeededRandom(seed);
+  const disk = new SimDisk();
+  const deps = { crypto: SIM_CRYPTO, random };
+  const keyFiles = (unlockKey?: Uint8Array): KeyFiles =>
+    new KeyFiles({ directory: '/c', ...(unlockKey === undefined ? {} : { unlockKey }) }, { ...deps, disk });
+  return { clock, random, disk, deps, crypto: SIM_CRYPTO, keyFiles };
+}
+
+export const text = (bytes: Uint8Array): string => new TextDecoder().decode(bytes);
+export const bytes = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+export const MANAGER: PeerIdentity = { nodeId: 'm1', role: 'swarm-manager', clusterId: 'c1' };
+export const WORKER: PeerIdentity = { nodeId: 'w1', role: 'swarm-worker', clusterId: 'c1' };
+
+/** A network of services in this process; an address without any is out of reach. */
+export class FakeNetwork implements RpcNetwork {
+  readonly servers = new Map<string, readonly BoundService[]>();
+  readonly dialed: { readonly addr: string; readonly credentials: Credentials }[] = [];
+  open = 0;
+
+  dial(addr: string, credentials: Credentials): RpcChannel {
+    this.dialed.push({ addr, credentials });
+    const services = this.servers.get(addr);
+    const self = (): PeerIdentity | undefined =>
+      credentials.kind === 'mutual' ? credentials.identity.current().peer : undefined;
+    const channel = new LocalChannel(services ?? [], self);
+    this.open++;
+    const unreachable = (): never => {
+      throw new SwarmError(Code.UNAVAILABLE, `${addr} cannot be reached`);
+    };
+    return {
+      unary: async (method, request, options) =>
+        services === undefined ? unreachable() : channel.unary(method, request, options),
+      serverStream: (method, request, options) => channel.serverStream(method, request, options),
+      clientStream: (method, requests, options) => channel.clientStream(method, requests, options),
+      close: () => {
+        this.open--;
+        channel.close();
+      },
+    };
+  }
+
+  dialSocket(): RpcChannel {
+    throw new Error('not used here');
+  }
+
+  listen(): Promise<never> {
+    throw new Error('not used here');
+  }
+
+  listenSocket(): Promise<never> {
+    throw new Error('not used here');
+  }
+}
+
+/** Keeps what was logged. */
+export class FakeLog implements Logger {
+  readonly lines: string[] = [];
+  readonly #add = (_fields: unknown, message: string): void => void this.lines.push(message);
+  debug = this.#add;
+  info = this.#add;
+  warn = this.#add;
+  error = this.#add;
+  child(): Logger {
+    return this;
+  }
+}
+
+export const HAS_OPENSSL = ((): boolean => {
+  try {
+    execFileSync('openssl', ['version']);
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+/** Runs openssl in a directory of its own with these files; `@name` in the arguments is a file there. */
+export function openssl(args: readonly string[], files: Readonly<Record<string, string | Uint8Array>> = {}): string {
+  const directory = mkdtempSync(join(tmpdir(), 'ca-test-'));
+  try {
+    for (const [name, content] of Object.entries(files)) writeFileSync(join(directory, name), content);
+    const paths = args.map((arg) => (arg.startsWith('@') ? join(directory, arg.slice(1)) : arg));
+    return execFileSync('openssl', paths, { stdio: ['ignore', 'pipe', 'pipe'] }).toString();
+  } finally {
+    rmSync(directory, { recursive: true });
+  }
+}
+
+/** A new root at the clock's present time. */
+export async function newRoot(world: ReturnType<typeof testWorld>): Promise<{ root: RootCa; keyPem: string }> {
+  return RootCa.create(world.deps, world.clock.nowMs());
+}

@@ -1,0 +1,5 @@
+export * from './api-error.js';
+export * from './json.js';
+export * from './message.js';
+export * from './query.js';
+export * from './router.js';

@@ -1,0 +1,2 @@
+export { controlService } from './control-service.js';
+export type { ClusterSecurity, ControlDeps, ControlOptions, RaftMember, RaftMembershipView } from './deps.js';

@@ -1,0 +1,4 @@
+export * from './clock.js';
+export * from './disk.js';
+export * from './executor.js';
+export * from './random.js';
