@@ -1,6 +1,5 @@
 import { taskState, TaskState, type Node, type Task, type Volume } from '../../api/index.js';
-import type { ObjectEvent, ReadTransaction } from '../../store/index.js';
-import { by } from '../../store/index.js';
+import type { ObjectEvent } from '../../store/index.js';
 import { NodeInfo } from './node-info.js';
 import { VolumeSet } from './volume-set.js';
 
@@ -52,13 +51,6 @@ export class ClusterState {
   /** Whether {@link takeQueue} has something to try. */
   get hasWork(): boolean {
     return this.#queue.size > (this.#roomGrew ? 0 : this.#refused.size);
-  }
-
-  /** Reads everything. */
-  load(tx: ReadTransaction, nowMs: number): void {
-    for (const node of tx.find('node', by.all())) this.#updateNode(node);
-    for (const volume of tx.find('volume', by.all())) this.volumes.update(volume);
-    for (const task of tx.find('task', by.all())) this.updateTask(task, nowMs);
   }
 
   /** Takes an event of the store. Returns a note when a task failed on a node that was chosen for it. */

@@ -231,6 +231,17 @@ describe('tasks with a node of their own', () => {
 });
 
 describe('groups', () => {
+  it('that are large are decided in chunks, so that others get a turn', () => {
+    const state = stateOf(
+      [nodeWith('a', { memoryBytes: 600n })],
+      tasks(900, { spec: { resources: { reservations: { memoryBytes: 1n } } } }),
+    );
+    const chunks = [...decide(state, { nowMs: 0, random: NO_CHANCE, service: () => service('s') })];
+    expect(Math.max(...chunks.map((chunk) => chunk.decisions.length))).toBe(250);
+    const all = chunks.flatMap((chunk) => chunk.decisions);
+    expect([all.length, all.filter((each) => each.kind === 'assign').length]).toEqual([900, 600]);
+  });
+
   it('are tasks of one service and version; without versions, those that ask for the same', () => {
     const big: TaskInit = { spec: { resources: { reservations: { memoryBytes: 9n } } } };
     const wanted = [
@@ -242,7 +253,7 @@ describe('groups', () => {
     ] as Task[];
     const state = stateOf([nodeWith('a', {})], wanted);
     const groups = [...decide(state, { nowMs: 0, random: NO_CHANCE, service: () => service('s', 2n) })];
-    expect(groups.slice(1).map((group) => short(group.decisions))).toEqual([
+    expect(groups.filter((group) => group.decisions.length > 0).map((group) => short(group.decisions))).toEqual([
       ['v1>a'],
       ['v2>a'],
       ['x1>a', 'x3>a'],
@@ -264,6 +275,16 @@ describe('assignments in flight', () => {
     expect(state.hasWork).toBe(false);
     state.apply({ kind: 'create', table: 'task', object: task('t2') }, 0);
     expect(short(decisions(state))).toContain('t1>a');
+  });
+
+  it('give room to others at the next event, whatever that is', () => {
+    const spec: TaskInit = { spec: { resources: { reservations: { nanoCpus: 1n } } } };
+    const state = stateOf([nodeWith('a', { nanoCpus: 1n })], tasks(2, spec));
+    decisions(state);
+    state.takeBack('t0', undefined, 0);
+    expect(state.hasWork).toBe(false);
+    state.apply({ kind: 'remove', table: 'service', object: service('x') }, 0);
+    expect(short(decisions(state))).toEqual(['t1>a']);
   });
 
   it('stay where they are when the node leaves and comes back', () => {

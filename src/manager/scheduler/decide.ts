@@ -32,26 +32,43 @@ export interface DecideContext {
   readonly service: (id: string) => Service | undefined;
 }
 
-/** The decisions for one group of tasks, and how many nodes and tasks were looked at for them. */
-export interface GroupDecisions {
+/** Some decisions, and how much work they were, and will be to write, in looks at a node. */
+export interface DecisionChunk {
   readonly decisions: readonly Decision[];
   readonly effort: number;
 }
+
+/** Decisions after which the caller gets a turn. */
+const CHUNK = 250;
+
+/** What deciding about a task and writing it costs, in looks at a node. */
+const EFFORT_PER_TASK = 100;
 
 const CHOSEN = 'scheduler assigned task to node';
 const CONFIRMED = 'scheduler confirmed task can run on preassigned node';
 
 /**
  * Decides about all queued tasks worth trying, group by group. Each decision is made on the state that the
- * ones before left, and changes it; those that do not reach the store must be taken back.
+ * ones before left, and changes it; those that do not reach the store must be taken back. Between two chunks
+ * the caller may do other things, as long as events of the store are not among them.
  */
-export function* decide(state: ClusterState, context: DecideContext): Generator<GroupDecisions, void, undefined> {
+export function* decide(state: ClusterState, context: DecideContext): Generator<DecisionChunk, void, undefined> {
   const waiting = state.takeQueue();
-  const decisions = waiting.filter(isUnwanted).flatMap((task) => endUnwanted(state, task));
   const wanted = waiting.filter((task) => !isUnwanted(task));
-  for (const task of wanted.filter((each) => each.nodeId !== '')) decisions.push(...confirm(state, task));
-  yield { decisions, effort: waiting.length };
-  for (const group of groupsOf(wanted.filter((task) => task.nodeId === ''))) yield placeGroup(state, group, context);
+  const own = wanted.filter((task) => task.nodeId !== '');
+  yield* inChunks(waiting.filter(isUnwanted), (task) => endUnwanted(state, task));
+  yield* inChunks(own, (task) => confirm(state, task));
+  for (const group of groupsOf(wanted.filter((task) => task.nodeId === ''))) yield* placeGroup(state, group, context);
+}
+
+function* inChunks(
+  tasks: readonly Task[],
+  decideOne: (task: Task) => readonly Decision[],
+): Generator<DecisionChunk, void, undefined> {
+  for (let at = 0; at < tasks.length; at += CHUNK) {
+    const decisions = tasks.slice(at, at + CHUNK).flatMap(decideOne);
+    yield { decisions, effort: decisions.length * EFFORT_PER_TASK };
+  }
 }
 
 function isUnwanted(task: Task): boolean {
@@ -94,23 +111,34 @@ function signatureOf(task: Task): string {
   );
 }
 
-function placeGroup(state: ClusterState, group: readonly Task[], context: DecideContext): GroupDecisions {
+function* placeGroup(
+  state: ClusterState,
+  group: readonly Task[],
+  context: DecideContext,
+): Generator<DecisionChunk, void, undefined> {
   const sample = group[0] as Task;
   const pipeline = new Pipeline(requirementsOf(sample), state.volumes);
   const { nodes } = state;
   const tree = new PlacementTree(pipeline, nodes, sample, context.nowMs, randomInt(context.random, nodes.length));
-  const decisions: Decision[] = [];
-  let placed = 0;
-  for (const task of group) {
+  let decisions: Decision[] = [];
+  let effort = nodes.length;
+  for (const [index, task] of group.entries()) {
     const take = (info: NodeInfo): void => {
       decisions.push(assign(state, task, info, pipeline.required, CHOSEN));
     };
-    if (!tree.place(take)) break;
-    placed += 1;
+    if (!tree.place(take)) {
+      const error = noSuitableNode(pipeline, nodes);
+      effort += nodes.length;
+      yield { decisions, effort: effort + decisions.length * EFFORT_PER_TASK };
+      yield* inChunks(group.slice(index), (each) => refuse(state, each, error, context));
+      return;
+    }
+    if (decisions.length < CHUNK) continue;
+    yield { decisions, effort: effort + decisions.length * EFFORT_PER_TASK };
+    decisions = [];
+    effort = 0;
   }
-  const left = group.slice(placed);
-  if (left.length > 0) decisions.push(...refuse(state, left, noSuitableNode(pipeline, nodes), context));
-  return { decisions, effort: nodes.length * (left.length > 0 ? 2 : 1) + group.length };
+  yield { decisions, effort: effort + decisions.length * EFFORT_PER_TASK };
 }
 
 function noSuitableNode(pipeline: Pipeline, nodes: readonly NodeInfo[]): string {
@@ -118,22 +146,15 @@ function noSuitableNode(pipeline: Pipeline, nodes: readonly NodeInfo[]): string 
   return explanation === '' ? 'no suitable node' : `no suitable node (${explanation})`;
 }
 
-/** Tasks whose service is gone, or has a newer version, are about to be replaced or removed: they do not wait. */
-function refuse(
-  state: ClusterState,
-  tasks: readonly Task[],
-  error: string,
-  context: DecideContext,
-): readonly Decision[] {
-  return tasks.flatMap((task) => {
-    const service = context.service(task.serviceId);
-    if (service === undefined || isObsolete(task, service)) {
-      state.drop(task.id);
-      return [];
-    }
-    state.refuse(task.id);
-    return [{ kind: 'refuse', task, error }];
-  });
+/** A task whose service is gone, or has a newer version, is about to be replaced or removed: it does not wait. */
+function refuse(state: ClusterState, task: Task, error: string, context: DecideContext): readonly Decision[] {
+  const service = context.service(task.serviceId);
+  if (service === undefined || isObsolete(task, service)) {
+    state.drop(task.id);
+    return [];
+  }
+  state.refuse(task.id);
+  return [{ kind: 'refuse', task, error }];
 }
 
 function isObsolete(task: Task, service: Service): boolean {

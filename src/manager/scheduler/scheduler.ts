@@ -11,7 +11,15 @@ import {
   type Logger,
   type Random,
 } from '../../base/index.js';
-import type { Batch, ObjectEvent, Store, StoreEvent, Subscription } from '../../store/index.js';
+import {
+  by,
+  type Batch,
+  type ObjectEvent,
+  type ReadTransaction,
+  type Store,
+  type StoreEvent,
+  type Subscription,
+} from '../../store/index.js';
 import { ClusterState } from './cluster-state.js';
 import { commitDecision, type CommitOutcome } from './commit.js';
 import { decide, type Assignment, type Decision } from './decide.js';
@@ -22,8 +30,11 @@ import { requirementsOf } from './requirements.js';
 /** Rounds whose commits may be under way at once; the next waits for one of them. */
 const ROUNDS_MAX = 16;
 
-/** Nodes and tasks looked at before the event loop gets a turn: some milliseconds of work. */
-const EFFORT_PER_TURN = 50_000;
+/** Looks at a node, or what takes as long, before the event loop gets a turn: some 10 ms of work. */
+const EFFORT_PER_TURN = 100_000;
+
+/** Objects and events taken in before the event loop gets a turn. */
+const EVENTS_PER_TURN = 5000;
 
 /** Pause after a round whose commit failed, so that a refusing log is not asked all the time. */
 const RETRY_MS = 1000;
@@ -91,19 +102,20 @@ export class Scheduler implements Component {
 
   /** Reads the state and follows its events until the signal aborts. */
   async #follow(signal: AbortSignal): Promise<void> {
-    const { store, clock } = this.#deps;
+    const { store } = this.#deps;
     const state = new ClusterState();
     this.#state = state;
-    const [, subscription] = store.viewAndWatch((tx) => state.load(tx, clock.nowMs()), {
+    const [objects, subscription] = store.viewAndWatch(objectsOf, {
       tables: ['task', 'node', 'volume', 'service'],
       commits: false,
       filter: (event) => event.table !== 'service' || event.kind === 'remove',
     });
     using events = subscription;
+    await this.#applyAll(state, objects, signal);
     while (!signal.aborted) {
       if (state.hasWork && !this.#isPausing()) await this.#round(state, signal);
-      else await this.#wait(events, signal);
-      for (const event of events.take()) this.#apply(state, event);
+      else await this.#applyAll(state, await this.#wait(events, signal), signal);
+      await this.#applyAll(state, events.take(), signal);
     }
   }
 
@@ -111,8 +123,8 @@ export class Scheduler implements Component {
     return this.#retryAtMs !== undefined && this.#retryAtMs > this.#deps.clock.nowMs();
   }
 
-  /** Waits for events, or until a failed round is worth repeating. */
-  async #wait(events: Subscription, signal: AbortSignal): Promise<void> {
+  /** Waits for events, or until a failed round is worth repeating: then there are none. */
+  async #wait(events: Subscription, signal: AbortSignal): Promise<readonly StoreEvent[]> {
     using linked = new LinkedController(signal);
     const arrived = events.next(linked.signal);
     const woken = this.#wakeUp.waitUntil(this.#deps.clock, this.#retryAtMs, linked.signal);
@@ -123,11 +135,17 @@ export class Scheduler implements Component {
       await Promise.allSettled([arrived, woken]);
     }
     if (!this.#isPausing()) this.#retryAtMs = undefined;
-    const taken = await arrived.catch((error: unknown) => {
+    return arrived.catch((error: unknown) => {
       if (isSwarmError(error, Code.CANCELED) && !signal.aborted) return [];
       throw error;
     });
-    for (const event of taken) this.#apply(this.#state, event);
+  }
+
+  async #applyAll(state: ClusterState, events: readonly StoreEvent[], signal: AbortSignal): Promise<void> {
+    for (const [index, event] of events.entries()) {
+      this.#apply(state, event);
+      if ((index + 1) % EVENTS_PER_TURN === 0) await sleep(this.#deps.clock, 0, signal);
+    }
   }
 
   #apply(state: ClusterState, event: StoreEvent): void {
@@ -169,16 +187,16 @@ export class Scheduler implements Component {
       service: (id: string) => store.view((tx) => tx.get('service', id)),
     };
     let effort = 0;
-    for (const group of decide(state, context)) {
+    for (const chunk of decide(state, context)) {
       // All that is assigned here may have to be taken back, should the log refuse the first of it.
-      for (const decision of group.decisions) if (decision.kind === 'assign') assignments.add(decision);
-      for (const decision of group.decisions) {
+      for (const decision of chunk.decisions) if (decision.kind === 'assign') assignments.add(decision);
+      for (const decision of chunk.decisions) {
         const outcome = this.#commit(batch, decision);
         if (decision.kind !== 'assign' || outcome !== 'stale') continue;
         assignments.delete(decision);
         this.#giveUp(state, decision);
       }
-      effort += group.effort;
+      effort += chunk.effort;
       if (effort < EFFORT_PER_TURN) continue;
       effort = 0;
       await sleep(clock, 0, signal);
@@ -216,4 +234,13 @@ export class Scheduler implements Component {
     this.#retryAtMs = nowMs + RETRY_MS;
     this.#wakeUp.notify();
   }
+}
+
+/** Everything that is there, as if it had just been made. */
+function objectsOf(tx: ReadTransaction): readonly ObjectEvent[] {
+  return [
+    ...tx.find('node', by.all()).map((object): ObjectEvent => ({ kind: 'create', table: 'node', object })),
+    ...tx.find('volume', by.all()).map((object): ObjectEvent => ({ kind: 'create', table: 'volume', object })),
+    ...tx.find('task', by.all()).map((object): ObjectEvent => ({ kind: 'create', table: 'task', object })),
+  ];
 }
