@@ -1,10 +1,11 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
 import { NodeSchema, ServiceSchema, TaskSchema, TaskState, type TaskSpecSchema } from './messages.js';
 import { isTaskDirty } from './task-dirty.js';
 
-type SpecInit = MessageInitShape<typeof TaskSpecSchema>;
+type Init<S extends DescMessage> = Exclude<MessageInitShape<S>, MessageShape<S>>;
+type SpecInit = Init<typeof TaskSpecSchema>;
 
 const spec = (image = 'a', registryAuth?: string): SpecInit => ({
   runtime: {
@@ -12,9 +13,9 @@ const spec = (image = 'a', registryAuth?: string): SpecInit => ({
     value: { image, ...(registryAuth === undefined ? {} : { pullOptions: { registryAuth } }) },
   },
 });
-const service = (task: SpecInit, fields: Omit<MessageInitShape<typeof ServiceSchema>, '$typeName'> = {}) =>
+const service = (task: SpecInit, fields: Init<typeof ServiceSchema> = {}) =>
   create(ServiceSchema, { spec: { task }, specVersion: { index: 2n }, ...fields });
-const task = (taskSpec: SpecInit, fields: Omit<MessageInitShape<typeof TaskSchema>, '$typeName'> = {}) =>
+const task = (taskSpec: SpecInit, fields: Init<typeof TaskSchema> = {}) =>
   create(TaskSchema, {
     spec: taskSpec,
     specVersion: { index: 1n },
@@ -33,6 +34,13 @@ describe('a task', () => {
     expect(isTaskDirty(service(spec()), task(spec()), node)).toBe(false);
     expect(isTaskDirty(service(spec()), task(spec('b')), node)).toBe(true);
     expect(isTaskDirty(service(spec()), create(TaskSchema), node)).toBe(true);
+  });
+
+  it('is dirty when a field of a newer version differs', () => {
+    const newer = service(spec());
+    const unknown = { no: 99, wireType: 0, data: Uint8Array.of(1) };
+    const wanted = { ...newer, spec: { ...newer.spec!, task: { ...newer.spec!.task!, $unknown: [unknown] } } };
+    expect(isTaskDirty(wanted, task(spec()), node)).toBe(true);
   });
 
   it('is up to date while its node satisfies changed constraints', () => {

@@ -1,4 +1,4 @@
-import { equals } from '@bufbuild/protobuf';
+import { createRegistry, equals } from '@bufbuild/protobuf';
 
 import { nodeMatches, parseConstraints } from './constraint.js';
 import {
@@ -15,6 +15,9 @@ import {
   type TaskSpec,
 } from './messages.js';
 import { taskState } from './task.js';
+
+/** Fields of newer versions, which we do not know, count too. */
+const STRICT = { registry: createRegistry(), unknown: true };
 
 /**
  * Whether the task is not what the service's present spec asks for, so that an update must replace it.
@@ -37,13 +40,13 @@ export function isTaskDirty(service: Service, task: Task, node: Node | undefined
 /** Whether two task specs say the same. Cheap where they are shared, as tasks of one service are. */
 export function sameTaskSpec(one: TaskSpec | undefined, other: TaskSpec | undefined): boolean {
   if (one === other) return true;
-  return one !== undefined && other !== undefined && equals(TaskSpecSchema, one, other);
+  return one !== undefined && other !== undefined && equals(TaskSpecSchema, one, other, STRICT);
 }
 
 /** Whether two endpoint specs say the same. */
 export function sameEndpointSpec(one: EndpointSpec | undefined, other: EndpointSpec | undefined): boolean {
   if (one === other) return true;
-  return one !== undefined && other !== undefined && equals(EndpointSpecSchema, one, other);
+  return one !== undefined && other !== undefined && equals(EndpointSpecSchema, one, other, STRICT);
 }
 
 function differsInPlacementOnly(wanted: TaskSpec, present: TaskSpec): boolean {
@@ -55,7 +58,7 @@ function differsInPlacementOnly(wanted: TaskSpec, present: TaskSpec): boolean {
 
 function samePlacement(one: Placement | undefined, other: Placement | undefined): boolean {
   if (one === other) return true;
-  return one !== undefined && other !== undefined && equals(PlacementSchema, one, other);
+  return one !== undefined && other !== undefined && equals(PlacementSchema, one, other, STRICT);
 }
 
 function withPlacement(spec: TaskSpec, placement: Placement | undefined): TaskSpec {

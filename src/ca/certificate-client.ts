@@ -61,9 +61,12 @@ const STATUS_BACKOFF: BackoffOptions = { baseMs: 1_000, factorMs: 1_000, maxMs: 
 
 /** Gets the root and certificates from a cluster's managers, for a new node and for one that renews. */
 export class CertificateClient {
+  readonly #fips: boolean;
   readonly #deps: CertificateClientDeps;
 
-  constructor(deps: CertificateClientDeps) {
+  /** @param options.fips this node runs in FIPS mode, so that a cluster which demands it may be joined. */
+  constructor(options: { readonly fips: boolean }, deps: CertificateClientDeps) {
+    this.#fips = options.fips;
     this.#deps = { ...deps, log: deps.log.child({ module: 'tls' }) };
   }
 
@@ -74,7 +77,7 @@ export class CertificateClient {
    * @param known the root from the files, when an earlier attempt has come that far.
    */
   async join(request: JoinRequest, known: RootCa | undefined, signal: AbortSignal): Promise<SecurityConfig> {
-    if (request.token !== '' && parseJoinToken(request.token).fips) throw mandatoryFips();
+    if (request.token !== '' && parseJoinToken(request.token).fips) this.#requireFips();
     const root = known ?? (await this.downloadRoot(request.token, signal));
     const credentials = await this.#obtain(root, { kind: 'root', rootPem: root.bundlePem }, request, signal);
     return new SecurityConfig(root, credentials);
@@ -103,7 +106,9 @@ export class CertificateClient {
     });
     // The digest covers the whole bundle: a root smuggled in beside the real one changes it too.
     if (digest !== undefined && (await sha256Hex(this.#deps.crypto, certificate)) !== digest) {
-      throw new SwarmError(Code.FAILED_PRECONDITION, `remote CA does not match fingerprint. Expected: ${digest}`);
+      throw new SwarmError(Code.FAILED_PRECONDITION, `remote CA does not match fingerprint. Expected: ${digest}`, {
+        details: REFUSED,
+      });
     }
     return RootCa.load(this.#deps, { bundle: certificate }, this.#deps.clock.nowMs());
   }
@@ -121,7 +126,7 @@ export class CertificateClient {
     const pair: KeyPair = { certificatePem, chain, key };
     const time = { nowMs: this.#deps.clock.nowMs(), allowExpired: false };
     const credentials = await checkCredentials(root, pair, time);
-    if (isFipsCluster(credentials.peer.clusterId)) throw mandatoryFips();
+    if (isFipsCluster(credentials.peer.clusterId)) this.#requireFips();
     const kek = await this.#fetchKek(root, credentials, signal);
     await this.#deps.keyFiles.write(certificatePem, key, kek);
     return credentials;
@@ -190,6 +195,11 @@ export class CertificateClient {
         throw error;
       }
     });
+  }
+
+  #requireFips(): void {
+    if (this.#fips) return;
+    throw new SwarmError(Code.FAILED_PRECONDITION, 'node is not FIPS-enabled but cluster requires FIPS');
   }
 
   async #retry<T>(what: string, signal: AbortSignal, attempt: (remoteOnly: boolean) => Promise<T>): Promise<T> {
@@ -294,8 +304,4 @@ const REFUSED = { refused: true };
 
 function isRefusal(error: unknown): boolean {
   return isSwarmError(error) && (error.code === Code.INVALID_ARGUMENT || error.details['refused'] === true);
-}
-
-function mandatoryFips(): SwarmError {
-  return new SwarmError(Code.FAILED_PRECONDITION, 'node is not FIPS-enabled but cluster requires FIPS');
 }

@@ -150,10 +150,17 @@ export class TlsRenewer implements Component {
 
   /** Waits, and returns whether a renewal was asked for meanwhile. */
   async #wait(delayMs: number, signal: AbortSignal): Promise<boolean> {
-    const { clock } = this.#deps;
-    const endMs = clock.monotonicMs() + delayMs;
-    for (let restMs = delayMs; restMs > 0 && !this.#requested; restMs = endMs - clock.monotonicMs()) {
-      await this.#wakeUp.waitUntil(clock, clock.nowMs() + restMs, signal);
+    if (delayMs > 0 && !this.#requested) {
+      const due = new AbortController();
+      const timer = this.#deps.clock.setTimer(delayMs, () => {
+        due.abort();
+        this.#wakeUp.notify();
+      });
+      try {
+        while (!due.signal.aborted && !this.#requested) await this.#wakeUp.wait(signal);
+      } finally {
+        timer.cancel();
+      }
     }
     const requested = this.#requested;
     this.#requested = false;

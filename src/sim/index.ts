@@ -1,4 +1,5 @@
 export * from './clock.js';
 export * from './disk.js';
 export * from './executor.js';
+export * from './network.js';
 export * from './random.js';

@@ -40,7 +40,7 @@ function general(size: number, precision: number | undefined): string {
   const exponent = size === 0 ? 0 : decimal.point - 1;
   let threshold = significant ?? 6;
   if (threshold > decimal.digits.length && decimal.digits.length >= decimal.point) threshold = decimal.digits.length;
-  if (significant === undefined) threshold = 21;
+  if (significant === undefined) threshold = 6;
   return exponent < -4 || exponent >= threshold ? scientific(decimal, undefined) : plain(decimal, undefined);
 }
 

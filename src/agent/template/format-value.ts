@@ -52,7 +52,8 @@ function formatCompound(
   const goSyntax = verb === 'v' && flags.sharp;
   if (value instanceof Complex) {
     if (!'vbgGxXfFeE'.includes(verb)) return badVerb(value, verb);
-    const imaginary = formatNumber(value.imaginary, verb, { ...flags, plus: true });
+    const letter = verb === 'v' ? 'g' : verb;
+    const imaginary = formatNumber(value.imaginary, letter, { ...flags, plus: true });
     return `(${formatNumber(value.real, verb, flags)}${imaginary}i)`;
   }
   if (isSlice(value)) {
@@ -74,7 +75,7 @@ function formatCompound(
 }
 
 /** What Go prints for a verb that does not fit the value. */
-export function badVerb(value: Value, verb: string): string {
+function badVerb(value: Value, verb: string): string {
   return value === undefined ? `%!${verb}(<nil>)` : `%!${verb}(${typeName(value)}=${formatValue(value, 'v', PLAIN)})`;
 }
 
@@ -124,7 +125,7 @@ function formatInteger(value: bigint, verb: string, flags: Flags): string {
 /** Sign with prefix, and digits, of an integer. */
 function integerParts(value: bigint, verb: string, base: number, flags: Flags): [string, string] {
   if (flags.precision === 0 && value === 0n) return ['', ''];
-  const sign = value < 0n ? '-' : flags.plus ? '+' : flags.space ? ' ' : '';
+  const sign = value < 0n ? '-' : positiveSign(verb, flags);
   let digits = (value < 0n ? -value : value).toString(base);
   if (verb === 'X') digits = digits.toUpperCase();
   digits = digits.padStart(flags.precision ?? 0, '0');
@@ -134,18 +135,21 @@ function integerParts(value: bigint, verb: string, base: number, flags: Flags): 
 
 function formatNumber(value: number, verb: string, flags: Flags): string {
   const letter = verb === 'v' ? 'g' : verb === 'F' ? 'f' : verb;
-  const precision = flags.precision ?? ('efEF'.includes(verb) ? 6 : undefined);
-  let text = formatFloat(value, letter, precision);
-  if (verb === 'v' || (letter.toLowerCase() === 'g' && flags.precision === undefined))
-    text = formatFloat(value, letter, flags.precision);
+  const text = formatFloat(value, letter, flags.precision ?? ('efEF'.includes(verb) ? 6 : undefined));
   const signed = /^[+-]/.test(text);
   const digits = signed ? text.slice(1) : text;
-  const sign = text.startsWith('-') ? '-' : flags.plus ? '+' : flags.space ? ' ' : '';
+  const sign = text.startsWith('-') ? '-' : positiveSign(verb, flags);
   const finite = Number.isFinite(value);
   const infinite = Math.abs(value) === Number.POSITIVE_INFINITY && sign === '' ? '+' : sign;
   return finite
-    ? padNumber(sign, flags.sharp ? withPoint(digits) : digits, flags, true)
+    ? padNumber(sign, flags.sharp && verb !== 'v' ? withPoint(digits) : digits, flags, true)
     : pad(infinite + digits, { ...flags, zero: false });
+}
+
+/** What stands before a number that is not negative. In `%+v` the plus asks for field names instead. */
+function positiveSign(verb: string, flags: Flags): string {
+  if (flags.plus && verb !== 'v') return '+';
+  return flags.space ? ' ' : '';
 }
 
 /** `%#g` and its like always show a decimal point. */

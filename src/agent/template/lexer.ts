@@ -43,6 +43,10 @@ const SPACES = ' \t\r\n';
 const TERMINATORS = `${SPACES}.,|:)(=`;
 const SINGLE: Readonly<Record<string, TokenKind>> = { '=': 'assign', '|': 'pipe', '(': 'leftParen', ')': 'rightParen' };
 
+/** One number, or one part of a complex one: hexadecimal, or anything else. Its syntax is checked later. */
+const NUMBER_PART =
+  /^[+-]?(?:0[xX][0-9a-fA-F_]*(?:\.[0-9a-fA-F_]*)?(?:[pP][+-]?[0-9_]*)?|(?:0[oO][0-7_]*|0[bB][01_]*|[0-9_]*)(?:\.[0-9_]*)?(?:[eE][+-]?[0-9_]*)?)i?/;
+
 /** Cuts a template into tokens; the last is `eof` or `error`. */
 export function tokenize(input: string): Token[] {
   const lexer = new Lexer(input);
@@ -216,12 +220,10 @@ class Lexer {
   }
 
   #number(): boolean {
-    const part =
-      /^[+-]?(0[xX][0-9a-fA-F_]*|0[oO][0-7_]*|0[bB][01_]*|[0-9_]*)(\.[0-9a-fA-F_]*)?([eE][+-]?[0-9_]*|[pP][+-]?[0-9_]*)?i?/;
     const rest = this.input.slice(this.#position);
-    let length = part.exec(rest)?.[0].length ?? 0;
+    let length = NUMBER_PART.exec(rest)?.[0].length ?? 0;
     if (/^[+-]/.test(rest.slice(length)) && length > 0) {
-      length += part.exec(rest.slice(length))?.[0].length ?? 0;
+      length += NUMBER_PART.exec(rest.slice(length))?.[0].length ?? 0;
       if (rest[length - 1] !== 'i') return this.#badNumber(rest.slice(0, length));
     }
     const next = this.#position + length;
@@ -264,7 +266,7 @@ function isDigit(char: string | undefined): boolean {
 }
 
 /** A code point as Go's `%#U` prints it. */
-export function describeRune(rune: number): string {
+function describeRune(rune: number): string {
   const number = `U+${rune.toString(16).toUpperCase().padStart(4, '0')}`;
   return isPrintable(rune) ? `${number} '${fromGoString(encodeRune(rune))}'` : number;
 }

@@ -226,6 +226,7 @@ class Parser {
         else this.#checkVariable(variable.text);
         return { variables, assigns: token.kind === 'assign' };
       }
+      if (token.kind === 'error') this.#unexpected(token, context);
       if (token.kind !== 'char' || token.text !== ',') {
         this.#next = start;
         break;

@@ -1,4 +1,3 @@
-import type { MessageInitShape } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
 import {
@@ -9,9 +8,9 @@ import {
   type KeyRotation,
 } from '../../api/index.js';
 import { Code } from '../../base/index.js';
-import { CALL, NOW_MS, bytes, cluster, failure, fixture, type Fixture } from './fixture.js';
+import { CALL, NOW_MS, bytes, cluster, failure, fixture, type Fixture, type Init } from './test-fixture.js';
 
-type SpecInit = MessageInitShape<typeof ClusterSpecSchema>;
+type SpecInit = Init<typeof ClusterSpecSchema>;
 
 const named = { annotations: { name: 'default' } };
 const locked = { ...named, encryptionConfig: { autoLockManagers: true } };

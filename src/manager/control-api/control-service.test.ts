@@ -2,18 +2,29 @@ import { create } from '@bufbuild/protobuf';
 import * as fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 
-import { Control, UpdateServiceRequest_Rollback, VolumeSchema } from '../../api/index.js';
+import { Control, NodeStatus_State, UpdateServiceRequest_Rollback, VolumeSchema } from '../../api/index.js';
 import { Code, SwarmError } from '../../base/index.js';
 import type { Proposer } from '../../store/index.js';
 import { controlService } from './control-service.js';
-import { CALL, bytes, cluster, failure, fixture, network, node, serviceSpec, task, type Fixture } from './fixture.js';
+import {
+  CALL,
+  bytes,
+  cluster,
+  failure,
+  fixture,
+  network,
+  node,
+  serviceSpec,
+  task,
+  type Fixture,
+} from './test-fixture.js';
 
 const LATER = ['createNetwork', 'removeNetwork', 'createVolume', 'updateVolume', 'removeVolume'] as const;
 
 async function filled(): Promise<Fixture> {
   const f = fixture();
   await f.put('cluster', cluster());
-  await f.put('node', node('n1', { status: { state: 2 } }));
+  await f.put('node', node('n1', { status: { state: NodeStatus_State.READY } }));
   await f.put('task', task('t1'));
   await f.control.createService({ spec: serviceSpec() }, CALL);
   await f.control.createSecret({ spec: { annotations: { name: 's' }, data: bytes('x') } }, CALL);
@@ -33,8 +44,8 @@ describe('the Control service', () => {
   });
 
   it('refuses options that make no sense', () => {
-    for (const sliceLength of [0, -1, 1.5, Number.NaN]) {
-      expect(() => fixture({}, { sliceLength })).toThrow('sliceLength must be a whole number from 1');
+    for (const sliceMs of [-1, Number.NaN]) {
+      expect(() => fixture({}, { sliceMs })).toThrow('sliceMs must be a number from 0');
     }
   });
 

@@ -12,8 +12,8 @@ import { serviceHandlers } from './service.js';
 import { taskHandlers } from './task.js';
 import { volumeHandlers } from './volume.js';
 
-/** Some 5 ms of checks, well below what the event loop may be held for. */
-const DEFAULT_SLICE_LENGTH = 8192;
+/** Well below the 20 ms that the event loop may be held for. */
+const DEFAULT_SLICE_MS = 5;
 
 /**
  * The Control service: what users and tools call to read and change the desired state. Every change is
@@ -21,11 +21,9 @@ const DEFAULT_SLICE_LENGTH = 8192;
  * must be hidden. Methods left out (changing networks and volumes) answer Unimplemented.
  */
 export function controlService(options: ControlOptions, deps: ControlDeps): BoundService {
-  const sliceLength = options.sliceLength ?? DEFAULT_SLICE_LENGTH;
-  if (!Number.isInteger(sliceLength) || sliceLength < 1) {
-    throw invalidArgument('sliceLength must be a whole number from 1');
-  }
-  const control: ControlContext = { ...deps, sliceLength };
+  const sliceMs = options.sliceMs ?? DEFAULT_SLICE_MS;
+  if (!(sliceMs >= 0)) throw invalidArgument('sliceMs must be a number from 0');
+  const control: ControlContext = { ...deps, sliceMs };
   return bindService(Control, {
     ...nodeHandlers(control),
     ...taskHandlers(control),

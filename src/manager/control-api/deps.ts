@@ -12,8 +12,8 @@ import type { Objects, ReadTransaction, Store, TableName, WriteTransaction } fro
 
 /** What a user may set of the Control service. */
 export interface ControlOptions {
-  /** Objects that a list looks at before it leaves the event loop free; default 8,192. */
-  readonly sliceLength?: number;
+  /** Time that a long list may hold the event loop at a stretch, in milliseconds; default 5, 0 = as short as can be. */
+  readonly sliceMs?: number;
 }
 
 /** Key material, made by the CA. */
@@ -57,7 +57,7 @@ export interface ControlDeps {
 
 /** The dependencies together with the options in effect. */
 export interface ControlContext extends ControlDeps {
-  readonly sliceLength: number;
+  readonly sliceMs: number;
 }
 
 /** The handlers of some of Control's methods. */

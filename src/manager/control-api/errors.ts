@@ -1,7 +1,7 @@
 import { Code, SwarmError } from '../../base/index.js';
 
 /** The text for a request that lacks what it must have. Source: SwarmKit. */
-export const INVALID_ARGUMENT = 'invalid argument';
+const INVALID_ARGUMENT = 'invalid argument';
 
 /** A refusal because of what the request says. */
 export function invalidArgument(message: string = INVALID_ARGUMENT): SwarmError {
@@ -28,7 +28,7 @@ export function notFound(message: string): SwarmError {
   return new SwarmError(Code.NOT_FOUND, message);
 }
 
-/** `one: a` or `one + s: a, b`, as SwarmKit counts what is missing or in the way. */
+/** The noun as it stands before a list of that many names. */
 export function counted(singular: string, count: number): string {
   return count === 1 ? singular : `${singular}s`;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { Code } from '../../base/index.js';
-import { CALL, bytes, failure, fixture, type Fixture } from './fixture.js';
+import { CALL, bytes, failure, fixture, type Fixture } from './test-fixture.js';
 
 const invalid = (message: string) => ({ code: Code.INVALID_ARGUMENT, message });
 const missing = (message: string) => ({ code: Code.NOT_FOUND, message });

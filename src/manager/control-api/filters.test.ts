@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
 import {
@@ -15,7 +15,7 @@ import {
   type AnnotationsSchema,
   type TaskSpecSchema,
 } from '../../api/index.js';
-import { CALL, cluster, fixture, network, node, serviceSpec, task, type Fixture } from './fixture.js';
+import { CALL, cluster, fixture, network, node, serviceSpec, task, type Fixture, type Init } from './test-fixture.js';
 
 interface Filters {
   readonly names?: string[];
@@ -27,7 +27,7 @@ interface Filters {
 /** How a list with the common filters is filled and read. */
 interface Listed {
   readonly noun: string;
-  readonly put: (f: Fixture, id: string, annotations: MessageInitShape<typeof AnnotationsSchema>) => Promise<unknown>;
+  readonly put: (f: Fixture, id: string, annotations: Init<typeof AnnotationsSchema>) => Promise<unknown>;
   readonly list: (f: Fixture, filters: Filters) => Promise<readonly { readonly id: string }[]>;
   /** Names and ids are alternatives to each other. */
   readonly union: boolean;
@@ -36,8 +36,7 @@ interface Listed {
 const LISTS: readonly Listed[] = [
   {
     noun: 'services',
-    put: (f, id, annotations) =>
-      f.put('service', create(ServiceSchema, { id, spec: { ...serviceSpec(), annotations: annotations as never } })),
+    put: (f, id, annotations) => f.put('service', create(ServiceSchema, { id, spec: serviceSpec({ annotations }) })),
     list: async (f, filters) => (await f.control.listServices({ filters }, CALL)).services,
     union: false,
   },
@@ -132,7 +131,7 @@ describe.each(LISTS)('the list of $noun', ({ put, list, union }) => {
 describe('the list of services', () => {
   it('selects by runtime', async () => {
     const f = fixture();
-    const put = (id: string, runtime: MessageInitShape<typeof TaskSpecSchema>['runtime']) =>
+    const put = (id: string, runtime: Init<typeof TaskSpecSchema>['runtime']) =>
       f.put('service', create(ServiceSchema, { id, spec: { annotations: { name: id }, task: { runtime: runtime! } } }));
     await put('container', { case: 'container', value: {} });
     await put('plugin', { case: 'generic', value: { kind: 'Plugin' } });
@@ -318,7 +317,7 @@ describe('the list of tasks', () => {
   });
 
   it('leaves the event loop free between slices, and finds the same', async () => {
-    const f = fixture({}, { sliceLength: 100 });
+    const f = fixture({}, { sliceMs: 0 });
     await f.store.batch((batch) => {
       for (let at = 0; at < 1000; at++) {
         batch.update((tx) =>
@@ -328,9 +327,7 @@ describe('the list of tasks', () => {
     });
     const { tasks } = await f.control.listTasks({ filters: { nodeIds: ['n'], serviceIds: ['even'] } }, CALL);
     expect(tasks).toHaveLength(500);
-    expect(f.yields()).toBe(4);
-    await f.control.listTasks({ filters: { nodeIds: ['n'], labels: { x: '' } } }, CALL);
-    expect(f.yields()).toBe(13);
+    expect(f.yields()).toBe(7);
   });
 
   it('tells which tasks are up to date', async () => {

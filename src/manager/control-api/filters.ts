@@ -1,6 +1,6 @@
-import { sleep } from '../../base/index.js';
 import { by, type By } from '../../store/index.js';
 import type { ControlContext } from './deps.js';
+import { Slices } from './slices.js';
 
 /** The filters that every list knows. Values within one are alternatives; all kinds must match. */
 export interface CommonFilters {
@@ -113,11 +113,10 @@ export async function passing<T>(
   const active = checks.filter((check) => check !== undefined);
   if (active.length === 0) return [...objects];
   const passed: T[] = [];
-  for (let start = 0; start < objects.length; start += control.sliceLength) {
-    if (start > 0) await sleep(control.clock, 0, signal);
-    for (const object of objects.slice(start, start + control.sliceLength)) {
-      if (active.every((check) => check(object))) passed.push(object);
-    }
+  const slices = new Slices(control.clock, control.sliceMs);
+  for (const object of objects) {
+    if (slices.isOver()) await slices.next(signal);
+    if (active.every((check) => check(object))) passed.push(object);
   }
   return passed;
 }

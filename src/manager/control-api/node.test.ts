@@ -12,8 +12,8 @@ import {
 import { Code } from '../../base/index.js';
 import { EXPIRED_CERTIFICATE_GRACE_MS } from './blacklist.js';
 import type { RaftMember } from './deps.js';
-import { CALL, NOW_MS, bytes, cluster, failure, fixture, node, task, type Fixture } from './fixture.js';
-import { testCertificate } from './fixture-certificates.js';
+import { CALL, NOW_MS, bytes, cluster, failure, fixture, node, task, type Fixture } from './test-fixture.js';
+import { testCertificate } from './test-certificates.js';
 
 const member = (nodeId: string, leader = false): RaftMember => ({
   nodeId,

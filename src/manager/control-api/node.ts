@@ -1,5 +1,6 @@
 import {
   NodeRole,
+  NodeSpec_Membership,
   NodeStatus_State,
   TaskState,
   taskState,
@@ -22,6 +23,7 @@ import { CLUSTER_NAME } from './validate-cluster.js';
 import { commit, written, type ControlContext, type Handlers, type RaftMember } from './deps.js';
 import { failedPrecondition, invalidArgument, notFound } from './errors.js';
 import { choice, firstChoice, hasLabels, oneOf, passing, startsWithAny } from './filters.js';
+import { Slices } from './slices.js';
 
 /**
  * Tasks orphaned in the same transaction that removes their node. More than these are orphaned before,
@@ -114,7 +116,7 @@ function nodeChecks(filters: NodeFilters): Parameters<typeof passing<Node>>[3] {
     hasLabels(filters?.labels, (node: Node) => node.description?.engine?.labels),
     hasLabels(filters?.nodeLabels, (node: Node) => node.spec?.annotations?.labels),
     oneOf(filters?.roles, (node: Node) => node.role),
-    oneOf(filters?.memberships, (node: Node) => node.spec?.membership),
+    oneOf(filters?.memberships, (node: Node) => node.spec?.membership ?? NodeSpec_Membership.PENDING),
   ];
 }
 
@@ -197,9 +199,10 @@ async function orphanMany(control: ControlContext, nodeId: string, force: boolea
       return unfinishedTasks(tx, nodeId);
     });
     if (tasks.length <= ORPHANS_PER_REMOVAL_MAX) return;
-    await control.store.batch((batch) => {
+    await control.store.batch(async (batch) => {
+      const slices = new Slices(control.clock, control.sliceMs);
       for (const { id } of tasks) {
-        signal.throwIfAborted();
+        if (slices.isOver()) await slices.next(signal);
         batch.update((tx) => {
           const task = tx.get('task', id);
           if (task === undefined || taskState(task) >= TaskState.COMPLETE) return;

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 
 import { ServiceSchema, type Config, type Secret, type Version } from '../../api/index.js';
 import { Code } from '../../base/index.js';
-import { CALL, bytes, failure, fixture, serviceSpec, type Fixture } from './fixture.js';
+import { CALL, bytes, failure, fixture, serviceSpec, type Fixture } from './test-fixture.js';
 
 interface SpecInit {
   readonly annotations?: { name: string; labels?: Record<string, string> };
@@ -104,9 +104,9 @@ describe.each(KINDS)('a $kind', (api) => {
     const f = fixture();
     const { id, meta } = await api.create(f, named('a'));
     const labels = { x: 'y' };
-    const second = await api.update(f, id, meta!.version!, { annotations: { name: 'a', labels } });
+    const second = await api.update(f, id, meta?.version, { annotations: { name: 'a', labels } });
     expect(second.spec?.annotations?.labels).toEqual(labels);
-    const third = await api.update(f, id, second.meta!.version!, { annotations: { name: 'a' }, data: bytes('data') });
+    const third = await api.update(f, id, second.meta?.version, { annotations: { name: 'a' }, data: bytes('data') });
     expect(third.spec?.annotations?.labels).toEqual({});
     expect(f.get(kind, id)?.spec?.data).toEqual(bytes('data'));
   });
@@ -118,7 +118,7 @@ describe.each(KINDS)('a $kind', (api) => {
   ])('keeps its %s', async (_, spec) => {
     const f = fixture();
     const { id, meta } = await api.create(f, named('a'));
-    expect(await failure(api.update(f, id, meta!.version!, spec))).toEqual({
+    expect(await failure(api.update(f, id, meta?.version, spec))).toEqual({
       code: Code.INVALID_ARGUMENT,
       message: 'only updates to Labels are allowed',
     });
@@ -128,7 +128,7 @@ describe.each(KINDS)('a $kind', (api) => {
     const f = fixture({ secretDriverExists: () => true });
     const { id, meta } = await api.create(f, named('a'));
     const spec = { ...named('a'), templating: { name: 'golang' }, driver: { name: 'd' } };
-    const updated = await api.update(f, id, meta!.version!, spec);
+    const updated = await api.update(f, id, meta?.version, spec);
     expect(updated.spec?.templating).toBeUndefined();
     expect(updated.spec).not.toHaveProperty('driver', expect.anything());
   });
@@ -136,7 +136,7 @@ describe.each(KINDS)('a $kind', (api) => {
   it('is not updated without id, version or spec, at a stale version, or when unknown', async () => {
     const f = fixture();
     const { id, meta } = await api.create(f, named('a'));
-    const version = meta!.version!;
+    const version = meta?.version;
     const invalid = { code: Code.INVALID_ARGUMENT, message: 'invalid argument' };
     expect(await failure(api.update(f, '', version, named('a')))).toEqual(invalid);
     expect(await failure(api.update(f, id, undefined, named('a')))).toEqual(invalid);
@@ -201,7 +201,7 @@ describe('secret data', () => {
       created,
       (await f.control.getSecret({ secretId }, CALL)).secret!,
       (await f.control.listSecrets({}, CALL)).secrets[0]!,
-      (await f.control.updateSecret({ secretId, secretVersion: meta!.version!, spec: named('a') }, CALL)).secret!,
+      (await f.control.updateSecret({ secretId, secretVersion: meta?.version, spec: named('a') }, CALL)).secret!,
     ];
     for (const reply of replies) expect(reply.spec?.data).toHaveLength(0);
     expect(f.get('secret', secretId)?.spec?.data).toEqual(bytes('data'));

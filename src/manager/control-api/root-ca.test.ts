@@ -1,14 +1,14 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { beforeAll, describe, expect, it } from 'vitest';
 
 import { CAConfigSchema, RootCASchema, type RootCA } from '../../api/index.js';
 import { Code } from '../../base/index.js';
-import { NOW_MS, bytes, failure } from './fixture.js';
-import { testCertificate, type TestCertificate } from './fixture-certificates.js';
+import { NOW_MS, bytes, failure, type Init } from './test-fixture.js';
+import { testCertificate, type TestCertificate } from './test-certificates.js';
 import { desiredRootCa } from './root-ca.js';
 
-type ConfigInit = MessageInitShape<typeof CAConfigSchema>;
-type RootInit = MessageInitShape<typeof RootCASchema>;
+type ConfigInit = Init<typeof CAConfigSchema>;
+type RootInit = Init<typeof RootCASchema>;
 
 const YEAR_MS = 365 * 24 * 3_600_000;
 const NONE = new Uint8Array();

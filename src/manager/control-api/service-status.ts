@@ -1,7 +1,7 @@
 import { TaskState, taskState, type Service, type Task } from '../../api/index.js';
-import { sleep } from '../../base/index.js';
 import { by } from '../../store/index.js';
 import type { ControlContext, Handlers } from './deps.js';
+import { Slices } from './slices.js';
 
 /** How far a service is. */
 interface ServiceStatus {
@@ -16,18 +16,14 @@ export function serviceStatusHandlers(control: ControlContext): Handlers<'listSe
   return {
     listServiceStatuses: async ({ services }, { signal }) => {
       const statuses: ServiceStatus[] = [];
-      let looked = 0;
+      const slices = new Slices(control.clock, control.sliceMs);
       for (const serviceId of services) {
-        if (looked >= control.sliceLength) {
-          await sleep(control.clock, 0, signal);
-          looked = 0;
-        }
         const { service, tasks } = control.store.view((tx) => ({
           service: tx.get('service', serviceId),
           tasks: tx.find('task', by.service(serviceId)),
         }));
-        looked += tasks.length + 1;
         statuses.push(serviceStatus(serviceId, service, tasks));
+        if (slices.isOver(tasks.length + 1)) await slices.next(signal);
       }
       return { statuses };
     },
@@ -38,7 +34,7 @@ export function serviceStatusHandlers(control: ControlContext): Handlers<'listSe
  * Counts what is desired, runs and has completed. A service that was removed while its tasks still stop
  * desires nothing; of a job, only the present iteration counts.
  */
-export function serviceStatus(serviceId: string, service: Service | undefined, tasks: readonly Task[]): ServiceStatus {
+function serviceStatus(serviceId: string, service: Service | undefined, tasks: readonly Task[]): ServiceStatus {
   const status: ServiceStatus = {
     serviceId,
     desiredTasks: declaredTasks(service),

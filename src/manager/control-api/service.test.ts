@@ -1,4 +1,4 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
 import {
@@ -8,7 +8,7 @@ import {
   PortConfig_PublishMode,
   SecretSchema,
   ServiceSchema,
-  ServiceSpecSchema,
+  type ServiceSpecSchema,
   UpdateServiceRequest_Rollback,
   UpdateStatusSchema,
   UpdateStatus_UpdateState,
@@ -16,9 +16,9 @@ import {
   type Service,
 } from '../../api/index.js';
 import { Code } from '../../base/index.js';
-import { CALL, NOW_MS, failure, fixture, network, serviceSpec, type Fixture } from './fixture.js';
+import { CALL, NOW_MS, failure, fixture, network, serviceSpec, type Fixture, type Init } from './test-fixture.js';
 
-type ServiceInit = MessageInitShape<typeof ServiceSpecSchema>;
+type ServiceInit = Init<typeof ServiceSpecSchema>;
 
 const { INGRESS, HOST } = PortConfig_PublishMode;
 
@@ -122,7 +122,9 @@ describe('createService', () => {
     await f
       .put('network', network('n3', { annotations: { name: 'ingress', labels: { 'com.docker.swarm.internal': '' } } }))
       .catch(() => undefined);
-    const on = (target: string): ServiceInit => ({ task: { ...serviceSpec().task!, networks: [{ target } as never] } });
+    const on = (target: string): ServiceInit => ({
+      task: { runtime: { case: 'container', value: { image: 'nginx:1' } }, networks: [{ target }] },
+    });
     expect(await failure(created(f, on('nope')))).toEqual({
       code: Code.INVALID_ARGUMENT,
       message: 'network nope not found',
@@ -286,7 +288,9 @@ describe('updateService', () => {
     const f = fixture();
     await f.put('network', network('n1', { annotations: { name: 'front' } }));
     const first = await created(f, { networks: [{ target: 'n1' }] });
-    const moved = serviceSpec({ task: { ...serviceSpec().task!, networks: [{ target: 'n1' } as never] } });
+    const moved: ServiceInit = {
+      task: { runtime: { case: 'container', value: { image: 'nginx:1' } }, networks: [{ target: 'n1' }] },
+    };
     expect(await failure(update(f, first, moved))).toBeUndefined();
   });
 

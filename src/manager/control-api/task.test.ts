@@ -1,7 +1,7 @@
 import { describe, expect, it } from 'vitest';
 
 import { Code } from '../../base/index.js';
-import { CALL, failure, fixture, task } from './fixture.js';
+import { CALL, failure, fixture, task } from './test-fixture.js';
 
 describe('tasks', () => {
   it('are read and removed by id', async () => {

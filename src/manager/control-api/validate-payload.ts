@@ -3,10 +3,10 @@ import { invalidArgument } from './errors.js';
 import { validatePayloadAnnotations } from './validate-annotations.js';
 
 /** A secret's data is shorter than this (500 KiB), in bytes. Source: SwarmKit. */
-export const SECRET_BYTES_LIMIT = 500 * 1024;
+const SECRET_BYTES_LIMIT = 500 * 1024;
 
 /** A config's data is shorter than this (1,000 KiB), in bytes. Source: SwarmKit. */
-export const CONFIG_BYTES_LIMIT = 1000 * 1024;
+const CONFIG_BYTES_LIMIT = 1000 * 1024;
 
 /** Refuses a secret that may not be created. */
 export function validateSecretSpec(spec: SecretSpec | undefined): asserts spec is SecretSpec {

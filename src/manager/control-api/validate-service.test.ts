@@ -1,23 +1,23 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
 import {
-  ContainerSpecSchema,
+  type ContainerSpecSchema,
   EndpointSpec_ResolutionMode,
   PortConfig_Protocol,
   PortConfig_PublishMode,
-  ServiceSpecSchema,
+  type ServiceSpecSchema,
   TaskSpecSchema,
   type GenericResourceSchema,
   durationFromMs,
 } from '../../api/index.js';
 import { Code } from '../../base/index.js';
-import { CALL, bytes, failure, fixture, serviceSpec } from './fixture.js';
+import { CALL, bytes, failure, fixture, serviceSpec, type Init } from './test-fixture.js';
 import { validateServiceSpec } from './validate-service.js';
 
-type ServiceInit = MessageInitShape<typeof ServiceSpecSchema>;
-type TaskInit = MessageInitShape<typeof TaskSpecSchema>;
-type ContainerInit = MessageInitShape<typeof ContainerSpecSchema>;
+type ServiceInit = Init<typeof ServiceSpecSchema>;
+type TaskInit = Init<typeof TaskSpecSchema>;
+type ContainerInit = Init<typeof ContainerSpecSchema>;
 
 const task = (changes: TaskInit): ServiceInit => ({
   task: create(TaskSpecSchema, { runtime: { case: 'container', value: { image: 'nginx' } }, ...changes }),
@@ -29,7 +29,7 @@ const generic = (kind: string, payload?: { typeUrl: string; value: Uint8Array })
 const named = (name: string): ServiceInit => ({ annotations: { name } });
 const limits = (nanoCpus: bigint, memoryBytes: bigint): ServiceInit =>
   task({ resources: { limits: { nanoCpus, memoryBytes } } });
-const reserves = (resource: MessageInitShape<typeof GenericResourceSchema>): ServiceInit =>
+const reserves = (resource: Init<typeof GenericResourceSchema>): ServiceInit =>
   task({ resources: { reservations: { generic: [resource] } } });
 const ms = durationFromMs;
 const below1Ms = { seconds: 0n, nanos: 999_999 };

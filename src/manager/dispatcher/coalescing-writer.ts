@@ -44,6 +44,8 @@ export class CoalescingWriter<V> {
       await this.#wakeUp.wait(signal).catch(errorText);
       await this.#writeWaiting();
     }
+    // What arrived during the last write.
+    await this.#writeWaiting();
   }
 
   async #writeWaiting(): Promise<void> {

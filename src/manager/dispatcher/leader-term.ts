@@ -35,7 +35,7 @@ const CLUSTER_NAME = 'default';
 const DESCRIPTION_BYTES_MAX = 512 * 1024;
 
 /** Events handled before the event loop gets a turn: a few milliseconds' work. */
-const EVENTS_PER_TURN = 2_000;
+const EVENTS_PER_TURN = 8_000;
 
 /** Wait before orphaning is tried again where it could not be written, in ms. */
 const ORPHAN_RETRY_MS = 60_000;
@@ -198,7 +198,7 @@ export class LeaderTerm {
       this.#watchOptions(),
     );
     const known = new Set(nodes.map(({ id }) => id));
-    for (const { nodeId } of [...this.registry.sessions()]) {
+    for (const { nodeId } of this.registry.sessions()) {
       if (!known.has(nodeId)) this.registry.remove(nodeId);
     }
     this.router.touchAll();

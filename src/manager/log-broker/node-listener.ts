@@ -31,14 +31,14 @@ export class NodeListener implements Disposable {
   async *messages(active: ReadonlyMap<string, LogSubscription>): AsyncGenerator<SubscriptionMessage, void, undefined> {
     const { signal } = this.#controller;
     while (true) {
-      for (const subscription of [...this.#known.values()]) {
+      for (const subscription of this.#known.values()) {
         if (active.has(subscription.id)) continue;
         this.#known.delete(subscription.id);
         yield subscription.message(true);
         signal.throwIfAborted();
       }
-      for (const subscription of [...active.values()]) {
-        if (this.#known.has(subscription.id) || !active.has(subscription.id)) continue;
+      for (const subscription of active.values()) {
+        if (this.#known.has(subscription.id)) continue;
         if (!subscription.awaits(this.nodeId)) continue;
         this.#known.set(subscription.id, subscription);
         yield subscription.message(false);

@@ -1,8 +1,8 @@
 import { connect as connectSocket, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions, type PeerCertificate } from 'node:tls';
 
-import { splitHostPort, type Credentials } from '../../api/index.js';
-import { Code, SwarmError, errorText, type Clock } from '../../base/index.js';
+import { dialError, splitHostPort, type Credentials } from '../../api/index.js';
+import { errorText, type Clock, type SwarmError } from '../../base/index.js';
 import { systemCause } from './system-error.js';
 
 /** How long a connection may take to come about, TLS included. */
@@ -130,9 +130,4 @@ function ready(
       socket.off('close', onClose);
       signal.removeEventListener('abort', onAbort);
     });
-}
-
-/** Followers of stock managers recognize "connection error" and then look for another leader. */
-function dialError(text: string): SwarmError {
-  return new SwarmError(Code.UNAVAILABLE, `connection error: desc = ${JSON.stringify(`transport: ${text}`)}`);
 }

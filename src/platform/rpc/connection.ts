@@ -7,20 +7,14 @@ import {
 } from 'node:http2';
 import type { Socket } from 'node:net';
 
-import { Code, SwarmError, errorText, type Clock } from '../../base/index.js';
+import { connectionLost, type CallHead } from '../../api/index.js';
+import { errorText, type Clock, type SwarmError } from '../../base/index.js';
 import { ClientCall } from './client-call.js';
 import type { Target } from './connect.js';
 import { Keepalive } from './keepalive.js';
 import { requestHeaders } from './metadata.js';
 import { CONNECTION_WINDOW_BYTES, SESSION_MEMORY_MB_MAX, STREAM_WINDOW_BYTES } from './settings.js';
 import { systemCause } from './system-error.js';
-
-/** What opens a call. */
-export interface CallStart {
-  readonly path: string;
-  readonly timeoutMs: number | undefined;
-  readonly metadata: ReadonlyMap<string, string> | undefined;
-}
 
 /** One HTTP/2 connection of a client, from its handshake to its end. */
 export class Connection {
@@ -64,9 +58,9 @@ export class Connection {
   }
 
   /** Opens a call; throws Unavailable, with nothing sent, when the connection can carry no more. */
-  open(start: CallStart): ClientCall {
+  open(head: CallHead): ClientCall {
     const { authority, scheme } = this.#target;
-    const headers = requestHeaders(start.path, authority, scheme, start.timeoutMs, start.metadata);
+    const headers = requestHeaders(head, authority, scheme);
     const stream = this.#request(headers);
     this.#keepalive.callOpened();
     stream.on('close', () => this.#keepalive.callClosed());
@@ -99,11 +93,7 @@ export class Connection {
     return this.#lost ?? this.#lossError('EOF');
   }
 
-  /** Followers of stock managers recognize "is closing" and then look for another leader. */
   #lossError(cause: string): SwarmError {
-    return new SwarmError(
-      Code.UNAVAILABLE,
-      `transport is closing: the connection to ${this.#target.addr} was lost: ${cause}`,
-    );
+    return connectionLost(this.#target.addr, cause);
   }
 }

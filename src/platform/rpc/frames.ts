@@ -1,3 +1,4 @@
+import { messageTooLarge } from '../../api/index.js';
 import { Code, SwarmError } from '../../base/index.js';
 
 /** A flag byte and the length of the message. Source: the gRPC specification. */
@@ -55,12 +56,7 @@ export class FrameDecoder {
   #readHeader(header: Uint8Array): number {
     const length = new DataView(header.buffer, header.byteOffset).getUint32(1);
     if (header[0] !== 0) throw this.#compressed();
-    if (length > this.messageBytesMax) {
-      throw new SwarmError(
-        Code.RESOURCE_EXHAUSTED,
-        `grpc: received message larger than max (${length} vs. ${this.messageBytesMax})`,
-      );
-    }
+    if (length > this.messageBytesMax) throw messageTooLarge(length, this.messageBytesMax);
     return length;
   }
 

@@ -1,5 +1,6 @@
 import type { IncomingHttpHeaders, OutgoingHttpHeaders } from 'node:http2';
 
+import type { CallHead } from '../../api/index.js';
 import { Code, SwarmError } from '../../base/index.js';
 
 const CONTENT_TYPE = 'application/grpc';
@@ -25,30 +26,23 @@ const TIMEOUT_MAX = 99_999_999;
 export const REPLY_HEADERS: OutgoingHttpHeaders = { ':status': 200, 'content-type': CONTENT_TYPE };
 
 /** The headers that open a call. */
-export function requestHeaders(
-  path: string,
-  authority: string,
-  scheme: string,
-  timeoutMs: number | undefined,
-  metadata: ReadonlyMap<string, string> | undefined,
-): OutgoingHttpHeaders {
+export function requestHeaders(head: CallHead, authority: string, scheme: string): OutgoingHttpHeaders {
   const headers: OutgoingHttpHeaders = {
     ':method': 'POST',
     ':scheme': scheme,
-    ':path': path,
+    ':path': head.path,
     ':authority': authority,
     'content-type': CONTENT_TYPE,
     'user-agent': USER_AGENT,
     te: 'trailers',
   };
-  if (timeoutMs !== undefined) headers['grpc-timeout'] = encodeTimeout(timeoutMs);
-  for (const [name, value] of metadata ?? []) {
-    const key = name.toLowerCase();
-    if (RESERVED.test(key)) continue;
-    if (!/^[0-9a-z_.-]+$/.test(key) || !/^[ -~]*$/.test(value)) {
+  if (head.timeoutMs !== undefined) headers['grpc-timeout'] = encodeTimeout(head.timeoutMs);
+  for (const [name, value] of head.metadata) {
+    if (RESERVED.test(name)) continue;
+    if (!/^[0-9a-z_.-]+$/.test(name) || !/^[ -~]*$/.test(value)) {
       throw new SwarmError(Code.INTERNAL, `header ${JSON.stringify(name)} is not printable ASCII`);
     }
-    headers[key] = value;
+    headers[name] = value;
   }
   return headers;
 }

@@ -1,4 +1,4 @@
-import { constants, type Http2Server, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import type { Http2Server, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 
 import {
@@ -6,14 +6,16 @@ import {
   splitHostPort,
   type AdmittedCaller,
   type BoundService,
+  type CallEnvironment,
   type Caller,
   type RpcServer,
+  type ServedCall,
   type ServedMethod,
 } from '../../api/index.js';
 import { Code, SwarmError, codeName, type Clock, type Logger } from '../../base/index.js';
 import { callerOf } from './peer.js';
 import { PeerLog } from './peer-log.js';
-import { ServerCall } from './server-call.js';
+import { beginServerCall, refuseStream } from './server-call.js';
 import { CONNECTION_WINDOW_BYTES } from './settings.js';
 
 /** How long calls and connections may take to end by themselves when the server ends them. */
@@ -44,7 +46,7 @@ export class Http2RpcServer implements RpcServer {
   readonly #deps: ServerDeps;
   readonly #complaints: PeerLog;
   readonly #sockets = new Set<Socket>();
-  readonly #sessions = new Map<ServerHttp2Session, Set<ServerCall>>();
+  readonly #sessions = new Map<ServerHttp2Session, Set<ServedCall>>();
   readonly #running = new Set<Promise<void>>();
   #closed: Promise<void> | undefined;
 
@@ -93,7 +95,7 @@ export class Http2RpcServer implements RpcServer {
       // GOAWAY first, so that callers know which calls were never begun.
       if (!session.closed && !session.destroyed) session.close();
       const calls = this.#sessions.get(session) ?? [];
-      for (const call of calls) call.abort(new SwarmError(Code.UNAVAILABLE, 'transport is closing'));
+      for (const call of calls) call.abort(closingError());
     }
     return grace;
   }
@@ -112,27 +114,29 @@ export class Http2RpcServer implements RpcServer {
       const fields = { reason: caller.certificateProblem };
       this.#complaints.warn(hostOf(caller), 'certificate', fields, 'a client certificate was not accepted');
     }
-    const calls = new Set<ServerCall>();
+    const environment = this.#environment(caller);
+    const calls = new Set<ServedCall>();
     this.#sessions.set(session, calls);
     session.on('close', () => this.#sessions.delete(session));
     session.on('error', () => undefined);
     session.on('stream', (stream, headers) => {
       if (this.#closed !== undefined) {
-        stream.close(constants.NGHTTP2_REFUSED_STREAM);
+        refuseStream(stream, closingError());
         return;
       }
-      const call = this.#newCall(stream, caller);
-      calls.add(call);
-      const running = call.run(headers).finally(() => {
-        calls.delete(call);
+      const begun = beginServerCall(stream, headers, environment);
+      if (begun === undefined) return;
+      calls.add(begun.call);
+      const running = begun.done.finally(() => {
+        calls.delete(begun.call);
         this.#running.delete(running);
       });
       this.#running.add(running);
     });
   }
 
-  #newCall(stream: ServerHttp2Stream, caller: Caller): ServerCall {
-    return new ServerCall(stream, {
+  #environment(caller: Caller): CallEnvironment {
+    return {
       table: this.#table,
       clock: this.#deps.clock,
       log: this.#deps.log,
@@ -146,7 +150,7 @@ export class Http2RpcServer implements RpcServer {
           'a call was refused',
         );
       },
-    });
+    };
   }
 }
 
@@ -168,4 +172,9 @@ class Grace {
 
 function hostOf(caller: Caller): string {
   return splitHostPort(caller.remoteAddr).host;
+}
+
+/** In grpc-go's words: followers of stock managers know them and look for another leader. */
+function closingError(): SwarmError {
+  return new SwarmError(Code.UNAVAILABLE, 'transport is closing');
 }

@@ -1,6 +1,6 @@
-import type { CallOptions } from '../../api/index.js';
-import { Code, LinkedController, SwarmError, isSwarmError, type Clock, type Timer } from '../../base/index.js';
-import type { ClientCall } from './client-call.js';
+import type { CallOptions } from './rpc.js';
+import { Code, LinkedController, SwarmError, isSwarmError, type Clock, type Timer } from '../base/index.js';
+import type { OutgoingCall } from './wire.js';
 
 /** Bounds a call by the caller's signal, its deadline and the life of its channel; dispose of it at the end. */
 export class CallScope implements Disposable {
@@ -11,7 +11,7 @@ export class CallScope implements Disposable {
   readonly #timer: Timer | undefined;
   readonly #onChannelClosed = (): void => this.abort(this.#channel.reason);
   readonly #onAbort = (): void => this.#call?.cancel(this.error);
-  #call: ClientCall | undefined;
+  #call: OutgoingCall | undefined;
 
   constructor(clock: Clock, options: CallOptions, channel: AbortSignal) {
     this.#clock = clock;
@@ -45,7 +45,7 @@ export class CallScope implements Disposable {
   }
 
   /** The call to cancel when the scope ends early. */
-  bind(call: ClientCall): void {
+  bind(call: OutgoingCall): void {
     this.#call = call;
     if (this.signal.aborted) this.#onAbort();
   }

@@ -1,10 +1,11 @@
-import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { create, type DescMessage, type MessageInitShape, type MessageShape } from '@bufbuild/protobuf';
 
 import {
   ClusterSchema,
   Control,
   LocalChannel,
   NetworkSchema,
+  type NetworkSpecSchema,
   NodeSchema,
   ServiceSpecSchema,
   TaskSchema,
@@ -20,6 +21,9 @@ import type { By, Objects, Proposer, ReadTransaction, TableName, WriteTransactio
 import { MemoryStore } from '../../store/index.js';
 import { controlService } from './control-service.js';
 import type { ControlDeps, ControlOptions } from './deps.js';
+
+/** Fields from which a message is made, short of a finished message. */
+export type Init<S extends DescMessage> = Exclude<MessageInitShape<S>, MessageShape<S>>;
 
 /** Options of every call in tests. */
 export const CALL = { signal: new AbortController().signal } as const;
@@ -87,7 +91,7 @@ export async function failure(
 }
 
 /** A valid spec of a replicated service `web`, with changes. */
-export function serviceSpec(changes: MessageInitShape<typeof ServiceSpecSchema> = {}): ServiceSpec {
+export function serviceSpec(changes: Init<typeof ServiceSpecSchema> = {}): ServiceSpec {
   return create(ServiceSpecSchema, {
     annotations: { name: 'web' },
     task: { runtime: { case: 'container', value: { image: 'nginx:1' } } },
@@ -97,22 +101,22 @@ export function serviceSpec(changes: MessageInitShape<typeof ServiceSpecSchema> 
 }
 
 /** A task object. */
-export function task(id: string, fields: MessageInitShape<typeof TaskSchema> = {}): Task {
+export function task(id: string, fields: Init<typeof TaskSchema> = {}): Task {
   return create(TaskSchema, { id, ...fields });
 }
 
 /** A node object. */
-export function node(id: string, fields: MessageInitShape<typeof NodeSchema> = {}): Node {
+export function node(id: string, fields: Init<typeof NodeSchema> = {}): Node {
   return create(NodeSchema, { id, spec: {}, description: { hostname: `host-${id}` }, status: {}, ...fields });
 }
 
 /** A network object. */
-export function network(id: string, spec: NonNullable<MessageInitShape<typeof NetworkSchema>['spec']>): Network {
+export function network(id: string, spec: Init<typeof NetworkSpecSchema>): Network {
   return create(NetworkSchema, { id, spec });
 }
 
 /** The cluster object `c1`. */
-export function cluster(fields: MessageInitShape<typeof ClusterSchema> = {}): Objects['cluster'] {
+export function cluster(fields: Init<typeof ClusterSchema> = {}): Objects['cluster'] {
   return create(ClusterSchema, {
     id: 'c1',
     spec: { annotations: { name: 'default' } },

@@ -3,7 +3,7 @@ import { webcrypto } from 'node:crypto';
 
 import * as x509 from '@peculiar/x509';
 
-import { NOW_MS, bytes } from './fixture.js';
+import { NOW_MS, bytes } from './test-fixture.js';
 
 const ALGORITHM = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' } as const;
 
@@ -18,14 +18,13 @@ export interface TestCertificate {
 export async function testCertificate(
   options: { readonly expiryMs?: number; readonly keys?: webcrypto.CryptoKeyPair } = {},
 ): Promise<TestCertificate> {
-  x509.cryptoProvider.set(webcrypto as Crypto);
   const keys = options.keys ?? (await webcrypto.subtle.generateKey(ALGORITHM, true, ['sign', 'verify']));
   const certificate = await x509.X509CertificateGenerator.createSelfSigned({
     name: 'CN=swarm-ca',
     notBefore: new Date(NOW_MS - 1000),
     notAfter: new Date(options.expiryMs ?? NOW_MS + 20 * 365 * 24 * 3_600_000),
     signingAlgorithm: ALGORITHM,
-    keys: keys as CryptoKeyPair,
+    keys,
   });
   const key = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64');
   return {

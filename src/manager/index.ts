@@ -1,0 +1,2 @@
+export * from './manager.js';
+export type { Aead } from './raft-node/index.js';
