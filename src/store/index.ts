@@ -1,4 +1,5 @@
 export * from './by.js';
+export { StoreDecoder } from './decoder.js';
 export { encodableService, encodableSnapshot, encodableTask } from './encode.js';
 export { deepFreeze, sameMessage } from './freeze.js';
 export * from './memory-store.js';
