@@ -50,7 +50,7 @@ export async function runEngine(
     random,
     log,
     systemInfo: async () => systemInfo(own),
-    rootIssuer: rootIssuer,
+    rootIssuer: rootIssuerOf,
     yieldLoop: () => setImmediate(),
   };
   const events = new EventLog({ node, clock, log });
