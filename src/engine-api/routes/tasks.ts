@@ -52,8 +52,8 @@ async function listTasks(context: RouteContext, request: HttpRequest): Promise<H
 
 function stateFilter(given: string): readonly TaskState[] {
   if (given === '') return [];
-  const state = TaskState[given.toUpperCase() as keyof typeof TaskState];
-  if (state === undefined) throw new ApiError('system', `Invalid desired-state filter: '${given}'`);
+  const state: unknown = TaskState[given.toUpperCase() as keyof typeof TaskState];
+  if (typeof state !== 'number') throw new ApiError('system', `Invalid desired-state filter: '${given}'`);
   return [state];
 }
 
