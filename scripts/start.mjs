@@ -45,8 +45,12 @@ async function main() {
   const { JoinTokens } = await call('GET', '/swarm');
   const workers = ['worker-1', 'worker-2'].map((name, index) =>
     startNode(name, [
-      ...['--join-addr', address, '--join-token', JoinTokens.Worker],
-      ...['--listen-remote-api', `127.0.0.1:${options.port + 1 + index}`],
+      '--join-addr',
+      address,
+      '--join-token',
+      JoinTokens.Worker,
+      '--listen-remote-api',
+      `127.0.0.1:${options.port + 1 + index}`,
     ]),
   );
   await until('both workers have joined', START_TIMEOUT_MS, workers[0], async () => {
@@ -300,7 +304,9 @@ function makeDirectory() {
   try {
     return mkdtempSync(`${tmpdir()}/swarmkit-ts-`);
   } catch (error) {
-    throw new Error(`cannot write to ${tmpdir()}: set TMPDIR to a directory where you may write (${error.code})`);
+    throw new Error(`cannot write to ${tmpdir()}: set TMPDIR to a directory where you may write (${error.code})`, {
+      cause: error,
+    });
   }
 }
 
