@@ -189,6 +189,22 @@ export class RaftNode implements Proposer, Component {
     };
   }
 
+  async *#readChanges(log: SegmentLog, from: bigint, last: bigint): AsyncGenerator<LoggedChange, void, undefined> {
+    for await (const entry of readEntries(log, from, last)) {
+      if (entry.Type !== raftpb.EntryType.EntryNormal || entry.Data.length === 0) continue;
+      yield { index: entry.Index, actions: this.#decode(entry) };
+    }
+  }
+
+  #decode(entry: raftpb.Entry): readonly StoreAction[] {
+    try {
+      return this.#decoder.request(entry.Data).action;
+    } catch (error) {
+      const text = `entry ${entry.Index} of the log is undamaged but cannot be understood: was it written by a newer program?`;
+      throw new SwarmError(Code.DATA_LOSS, text, { cause: error });
+    }
+  }
+
   async #start(signal: AbortSignal): Promise<void> {
     const { deps, options } = this;
     const loaded = await loadState(options, deps, signal);
