@@ -35,7 +35,7 @@ const DEFAULTS = {
 export const CLUSTER_NAME = 'default';
 
 /** Subsystem of the key that unlocks managers. */
-export const MANAGER_SUBSYSTEM = 'manager';
+export const MANAGER_SUBSYSTEM = 'swarm-manager';
 
 /** What only the first manager of a new cluster knows. */
 export interface NewClusterFacts {

@@ -61,7 +61,6 @@ export interface LoggedChange {
 
 interface Opened {
   readonly kind: 'open';
-  readonly lock: DiskLock;
   readonly log: SegmentLog;
   readonly self: RaftMember;
   readonly term: bigint;
@@ -88,6 +87,9 @@ export class RaftNode implements Proposer, Component {
   #applied = 0n;
   #quietSinceMs = 0;
   #nextRequestId = 0n;
+  /** What is to be given back at the end. */
+  #lock: DiskLock | undefined;
+  #log: SegmentLog | undefined;
 
   constructor(
     readonly options: RaftNodeOptions,
@@ -107,13 +109,13 @@ export class RaftNode implements Proposer, Component {
     const { disk } = this.deps;
     const { raft, wal, snapshots } = stateDirectories(this.options.stateDir);
     for (const path of [this.options.stateDir, raft]) await makeDurableDirectory(disk, path);
-    const lock = await disk.lock(raft);
+    this.#lock = await disk.lock(raft);
     try {
       for (const path of [wal, snapshots]) await makeDurableDirectory(disk, path);
-      await this.#start(lock, signal);
+      await this.#start(signal);
     } catch (error) {
+      this.#state = { kind: 'closed' };
       await this.#release();
-      await lock.release();
       throw error;
     }
   }
@@ -142,7 +144,7 @@ export class RaftNode implements Proposer, Component {
   async run(signal: AbortSignal): Promise<void> {
     const opened = this.#opened();
     try {
-      while (!signal.aborted) await this.#step(opened, signal);
+      while (!signal.aborted && this.#failure() === undefined) await this.#step(opened, signal);
     } catch (error) {
       if (this.#failure() === undefined && !signal.aborted) this.#fail(toSwarmError(error));
     } finally {
@@ -192,11 +194,11 @@ export class RaftNode implements Proposer, Component {
     };
   }
 
-  async #start(lock: DiskLock, signal: AbortSignal): Promise<void> {
+  async #start(signal: AbortSignal): Promise<void> {
     const { deps, options } = this;
     const loaded = await loadState(options, deps, signal);
     const log = loaded?.log ?? (await this.#createLog());
-    this.#resources = { log, lock };
+    this.#log = log;
     const self = this.#identify(log);
     const snapshotIndex = loaded?.snapshot?.name.index ?? 0n;
     const members = await this.#knownMembers(
@@ -218,12 +220,10 @@ export class RaftNode implements Proposer, Component {
     this.#nextRequestId = newMemberId(deps.random);
     this.#quietSinceMs = deps.clock.monotonicMs();
     const { term } = start.hardState;
-    this.#state = { kind: 'open', lock, log, self, term, snapshotter };
+    this.#state = { kind: 'open', log, self, term, snapshotter };
     const fields = { 'raft.term': term.toString(), 'raft.index': this.#head.toString(), cut_bytes: log.cutBytes };
     deps.log.info(fields, isNew ? 'new log' : 'log opened');
   }
-
-  #resources: { readonly log: SegmentLog; readonly lock: DiskLock } | undefined;
 
   async #createLog(): Promise<SegmentLog> {
     const { nodeId, addr } = this.options;
@@ -295,8 +295,13 @@ export class RaftNode implements Proposer, Component {
       return;
     }
     this.#committed = batch.at(-1)?.index ?? this.#committed;
-    for (const { index, outcome } of batch) {
-      outcome.committed(index);
+    for (const [position, { index, outcome }] of batch.entries()) {
+      try {
+        outcome.committed(index);
+      } catch (error) {
+        this.#fail(toSwarmError(error), batch.slice(position + 1));
+        return;
+      }
       this.#applied = index;
       if (slicer.due) await slicer.yield(UNINTERRUPTED);
     }
@@ -343,10 +348,11 @@ export class RaftNode implements Proposer, Component {
   }
 
   async #release(): Promise<void> {
-    const resources = this.#resources;
-    this.#resources = undefined;
-    await resources?.log.close();
-    await resources?.lock.release();
+    const [log, lock] = [this.#log, this.#lock];
+    this.#log = undefined;
+    this.#lock = undefined;
+    await log?.close();
+    await lock?.release();
   }
 }
 
