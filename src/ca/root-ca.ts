@@ -67,6 +67,11 @@ export function nodeValidityMs(cluster: Cluster): number {
   return set === undefined || set < NODE_VALIDITY_MIN_MS ? NODE_VALIDITY_DEFAULT_MS : set;
 }
 
+/** Subject and key of the first root in a bundle, by which clients see how far a rotation has come. */
+export function rootIssuer(bundle: Uint8Array): Issuer {
+  return issuerOf(parseCertificates(bundle, 'the root CA bundle')[0]);
+}
+
 /** The cluster's root of trust, with the key that signs where this process has it. */
 export class RootCa implements CertificateSigner {
   readonly bundle: Uint8Array;

@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 
 import { newId, orAborted } from '../../base/index.js';
-import { parseCertificates } from '../../ca/index.js';
+import { rootIssuer } from '../../ca/index.js';
 import { EventLog, engineRoutes, LocalNode, Router, type RouteContext } from '../../engine-api/index.js';
 import { Node } from '../../node/index.js';
 import { hostInterfaces, HttpServer, parseHttpAddress, sourceAddress, systemInfo } from '../../platform/index.js';
@@ -50,7 +50,7 @@ export async function runEngine(
     random,
     log,
     systemInfo: async () => systemInfo(own),
-    rootIssuer: rootIssuer,
+    rootIssuer: rootIssuerOf,
     yieldLoop: () => setImmediate(),
   };
   const events = new EventLog({ node, clock, log });
@@ -68,11 +68,11 @@ export async function runEngine(
   }
 }
 
-/** Subject and public key of the root, for clients that compare them with what nodes report. */
-function rootIssuer(rootPem: Uint8Array): ReturnType<RouteContext['rootIssuer']> {
-  if (rootPem.length === 0) return { certIssuerSubject: new Uint8Array(), certIssuerPublicKey: new Uint8Array() };
-  const [root] = parseCertificates(rootPem, 'the root CA');
-  return { certIssuerSubject: root.subject, certIssuerPublicKey: root.spki };
+/** Nothing is known of the root before there is one. */
+function rootIssuerOf(bundle: Uint8Array): ReturnType<RouteContext['rootIssuer']> {
+  if (bundle.length === 0) return { certIssuerSubject: new Uint8Array(), certIssuerPublicKey: new Uint8Array() };
+  const { subject, publicKey } = rootIssuer(bundle);
+  return { certIssuerSubject: subject, certIssuerPublicKey: publicKey };
 }
 
 /** An id of this engine that stays the same over restarts and swarms. */
