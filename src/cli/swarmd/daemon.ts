@@ -18,7 +18,7 @@ export interface DaemonFlags {
   readonly listenControlApi?: string;
   readonly engineApi?: string;
   readonly defaultAdvertiseAddr?: string;
-  readonly executor: 'process' | 'docker' | 'simulated';
+  readonly executor: 'process' | 'docker';
   readonly engineAddr: string;
   readonly genericNodeResources?: string;
   readonly label: readonly string[];
