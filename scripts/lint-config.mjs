@@ -41,7 +41,7 @@ function overrides(layers) {
       }));
     return {
       files,
-      excludeFiles: ['**/*.test.ts', ...nested],
+      excludeFiles: ['**/*.test.ts', '**/*.test-helper.ts', ...nested],
       rules: { 'no-restricted-imports': ['error', { patterns }] },
     };
   });

@@ -14,7 +14,7 @@ import { Code, LinkedController, SwarmError, WakeUp, canceled, errorText, isSwar
 import type { Clock, Component, Logger, Random } from '../base/index.js';
 import { BackOff } from './back-off.js';
 import type { AgentDatabase } from './database.js';
-import { runTogether, within } from './deadline.js';
+import { RPC_TIMEOUT_MS, runTogether, within } from './deadline.js';
 import type { Executor } from './exec/index.js';
 import { Journal } from './journal.js';
 import { LogSubscriptions } from './log-publisher.js';
@@ -146,7 +146,9 @@ export class Agent implements Component {
 
   async #sessions(signal: AbortSignal): Promise<never> {
     for (;;) {
-      await sleep(this.#deps.clock, this.#backOff.waitMs(this.#deps.random), signal);
+      signal.throwIfAborted();
+      const waitMs = this.#backOff.waitMs(this.#deps.random);
+      if (waitMs > 0) await sleep(this.#deps.clock, waitMs, signal);
       using life = new LinkedController(signal);
       this.#session = life;
       this.#registered = false;
@@ -169,7 +171,7 @@ export class Agent implements Component {
   async #runSession(signal: AbortSignal): Promise<void> {
     const description = this.#description;
     if (description === undefined) throw new SwarmError(Code.FAILED_PRECONDITION, 'the node is not described');
-    const connection = await this.#deps.connect(signal);
+    const connection = await within(this.#deps.clock, RPC_TIMEOUT_MS, signal, async () => this.#deps.connect(signal));
     const { channel } = connection;
     const handlers = {
       onRegistered: (sessionId: string) => this.#onRegistered(sessionId, connection),

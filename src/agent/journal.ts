@@ -64,8 +64,9 @@ export class Journal implements Component {
       while (!signal.aborted) {
         await this.#wakeUp.wait(signal);
         while (this.#pending.size > 0) {
+          const large = this.#pending.size > TASKS_PER_COMMIT;
           if (!(await this.#commit())) await sleep(this.#deps.clock, RETRY_MS, signal);
-          else if (this.#pending.size > 0) await sleep(this.#deps.clock, 0, signal);
+          else if (large) await sleep(this.#deps.clock, 0, signal);
         }
       }
     } catch (error) {
@@ -80,7 +81,11 @@ export class Journal implements Component {
   }
 
   async #commit(): Promise<boolean> {
-    const batch = [...this.#pending.entries()].slice(0, TASKS_PER_COMMIT);
+    const batch: [taskId: string, pending: Pending][] = [];
+    for (const entry of this.#pending) {
+      if (batch.length >= TASKS_PER_COMMIT) break;
+      batch.push(entry);
+    }
     for (const [taskId] of batch) this.#pending.delete(taskId);
     let stored = true;
     try {

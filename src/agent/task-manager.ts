@@ -46,7 +46,7 @@ export class TaskManager {
   #operation: RunningOperation | undefined;
   #cancelRetry: (() => void) | undefined;
   #queued = false;
-  #held = false;
+  #started = false;
   #closed = false;
   readonly controller: Controller;
   readonly #deps: TaskManagerDeps;
@@ -63,19 +63,10 @@ export class TaskManager {
     return this.#task;
   }
 
-  /** Begins, or goes on after {@link hold}. */
+  /** Begins. Until then the task stays where it is. */
   start(): void {
-    this.#held = false;
+    this.#started = true;
     this.#schedule();
-  }
-
-  /** Keeps the task where it is until {@link start}: what it depends on has not arrived yet. */
-  hold(): void {
-    this.#held = true;
-  }
-
-  get held(): boolean {
-    return this.#held;
   }
 
   /**
@@ -117,7 +108,7 @@ export class TaskManager {
   }
 
   #schedule(): void {
-    if (this.#queued || this.#held || this.#closed || this.#operation !== undefined) return;
+    if (this.#queued || !this.#started || this.#closed || this.#operation !== undefined) return;
     this.#cancelRetry?.();
     this.#cancelRetry = undefined;
     this.#queued = true;
@@ -126,7 +117,7 @@ export class TaskManager {
 
   readonly #step = (): void => {
     this.#queued = false;
-    if (this.#closed || this.#held || this.#operation !== undefined) return;
+    if (this.#closed || this.#operation !== undefined) return;
     const step = nextStep(taskState(this.#task), this.#task.desiredState);
     if (step.kind === 'pause' && this.#definition === undefined) return;
     if (step.kind === 'advance' && this.#definition === undefined && step.to < TaskState.STARTING) {

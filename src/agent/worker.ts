@@ -56,6 +56,8 @@ interface Removal {
 export class Worker {
   readonly #tasks = new Map<string, Entry>();
   readonly #removals = new Map<string, Removal>();
+  /** Managers that wait for the dependencies of their tasks. */
+  readonly #held = new Set<TaskManager>();
   readonly #dependencies = new DependencyStore();
   readonly #listeners = new Set<(task: WorkerTask) => void>();
   readonly #idleWaiters = new Set<() => void>();
@@ -231,7 +233,8 @@ export class Worker {
     this.#tasks.set(task.id, { manager, task: resolved });
     this.#deps.journal.putStatus(task.id, statusOf(resolved));
     if (manager === undefined) return;
-    if (mayHold && taskState(resolved) <= TaskState.STARTING && !this.#dependencies.complete(task)) manager.hold();
+    const waits = mayHold && taskState(resolved) <= TaskState.STARTING && !this.#dependencies.complete(task);
+    if (waits) this.#held.add(manager);
     else manager.start();
     for (const listener of this.#listeners) listener({ task: resolved, controller: manager.controller });
   }
@@ -252,8 +255,10 @@ export class Worker {
 
   /** Starts tasks whose dependencies have come; after a complete set, all of them: no more will come. */
   #release(all: boolean): void {
-    for (const { manager } of this.#tasks.values()) {
-      if (manager?.held === true && (all || this.#dependencies.complete(manager.task))) manager.start();
+    for (const manager of this.#held) {
+      if (!all && !this.#dependencies.complete(manager.task)) continue;
+      this.#held.delete(manager);
+      manager.start();
     }
   }
 
@@ -268,6 +273,7 @@ export class Worker {
     const entry = this.#tasks.get(taskId);
     if (entry === undefined) return;
     this.#tasks.delete(taskId);
+    if (entry.manager !== undefined) this.#held.delete(entry.manager);
     this.#deps.journal.unassign(taskId);
     this.#deps.onTaskRemoved(taskId);
     this.#beginRemoval(taskId, entry.manager);

@@ -35,7 +35,13 @@ export class WireChannel implements RpcChannel {
   ): Promise<MessageShape<O>> {
     const bytes = encode(method.input, request);
     using scope = this.#scope(options);
-    return await this.#sendOnce(method, bytes, options, scope, (call) => onlyReply(method.output, call));
+    return await this.#sendOnce(method, bytes, options, scope, async (call) => {
+      try {
+        return await onlyReply(method.output, call);
+      } finally {
+        call.cancel(canceled('the call'));
+      }
+    });
   }
 
   async *serverStream<I extends DescMessage, O extends DescMessage>(
@@ -107,8 +113,7 @@ export class WireChannel implements RpcChannel {
   async #open(method: DescMethod, options: CallOptions, scope: CallScope): Promise<OutgoingCall> {
     try {
       scope.signal.throwIfAborted();
-      const metadata = options.headers ?? new Map();
-      const head = { path: methodPath(method), timeoutMs: scope.restMs(), metadata };
+      const head = { path: methodPath(method), timeoutMs: scope.restMs(), metadata: lowerCased(options.headers) };
       const call = await this.#opener.open(head, scope.signal);
       scope.bind(call);
       return call;
@@ -166,6 +171,10 @@ function decode<O extends DescMessage>(schema: O, bytes: Uint8Array): MessageSha
     const text = `grpc: failed to unmarshal the received message: ${errorText(error)}`;
     throw new SwarmError(Code.INTERNAL, text, { cause: error });
   }
+}
+
+function lowerCased(headers: ReadonlyMap<string, string> | undefined): ReadonlyMap<string, string> {
+  return new Map([...(headers ?? [])].map(([name, value]) => [name.toLowerCase(), value]));
 }
 
 function cardinality(text: string): SwarmError {

@@ -1,9 +1,11 @@
-import { create } from '@bufbuild/protobuf';
+import { create, fromBinary } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
 import {
   durationFromMs,
+  EncryptionKey_Algorithm,
   IssuanceStatus_State,
+  IssueNodeCertificateRequestSchema,
   NodeRole,
   NodeSchema,
   NodeSpec_Availability,
@@ -14,6 +16,7 @@ import { Code } from '../base/index.js';
 import { by } from '../store/index.js';
 import { parseCertificates, peerIdentityOf } from './certificate.js';
 import { rotateJoinToken } from './cluster-root.js';
+import { parseCsr } from './csr.js';
 import { pemText } from './pem.js';
 import { authorizationView, isRevoked, withoutExpired, withRevoked } from './revocation.js';
 import { bytes, MANAGER, testCa, WORKER } from './world.test-helper.js';
@@ -134,7 +137,9 @@ describe('a new node', () => {
   it('is refused an availability that does not exist', async () => {
     const world = await testCa();
     await world.start();
-    const request = { csr: await world.csr(), token: world.tokens.worker, availability: 9 as NodeSpec_Availability };
+    // As it comes from the wire: field 4 with the value 9.
+    const wire = fromBinary(IssueNodeCertificateRequestSchema, Uint8Array.of(0x20, 9));
+    const request = { ...wire, csr: await world.csr(), token: world.tokens.worker };
     await expect(world.as(undefined).nodeCa.issueNodeCertificate(request, options)).rejects.toMatchObject({
       code: Code.INVALID_ARGUMENT,
     });
@@ -153,7 +158,7 @@ describe('a new node', () => {
       const node = tx.get('node', id);
       if (node === undefined) throw new Error('no node');
       // The id that 17 bytes of 7 give.
-      const taken = ((BigInt(`0x${'07'.repeat(17)}`) | (1n << 135n)) as bigint).toString(36).slice(1, 26);
+      const taken = (BigInt(`0x${'07'.repeat(17)}`) | (1n << 135n)).toString(36).slice(1, 26);
       tx.create('node', { ...node, id: taken });
     });
     const original = world.random.bytes.bind(world.random);
@@ -385,7 +390,6 @@ describe('signing', () => {
     const csrs = await Promise.all([world.csr(), world.csr(), world.csr()]);
     await Promise.all(csrs.map((csr) => nodeCa.issueNodeCertificate({ csr }, options)));
     const { certificate } = await nodeCa.nodeCertificateStatus({ nodeId: id }, options);
-    const { parseCsr } = await import('./csr.js');
     const { spki } = await parseCsr(world.crypto, certificate?.csr ?? new Uint8Array());
     expect(Buffer.compare(parseCertificates(certificate?.certificate ?? '', 'x')[0].spki, spki)).toBe(0);
     await world.stop();
@@ -465,7 +469,7 @@ describe('what anybody may read', () => {
         {
           $typeName: 'docker.swarmkit.v1.EncryptionKey',
           subsystem: 'swarm-manager',
-          algorithm: 0,
+          algorithm: EncryptionKey_Algorithm.AES_128_GCM,
           key,
           lamportTime: 0n,
         },

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import {
   bindService,
   CA,
+  EncryptionKey_Algorithm,
   IssuanceStatus_State,
   NodeCA,
   NodeRole,
@@ -10,15 +11,14 @@ import {
   type BoundService,
   type ServiceHandlers,
 } from '../api/index.js';
-import { Code, SwarmError } from '../base/index.js';
+import { Code, SILENT_LOGGER, SwarmError } from '../base/index.js';
 import { networkConnector } from './ca-connector.js';
 import { CertificateClient } from './certificate-client.js';
-import { isFipsCluster, issueLocally } from './cluster-root.js';
+import { createCluster, isFipsCluster, issueLocally } from './cluster-root.js';
 import { generateJoinToken } from './join-token.js';
 import { keyPem } from './keys.js';
-import { createCluster } from './cluster-root.js';
+import { RootCa } from './root-ca.js';
 import { loadSecurity } from './security-config.js';
-import { SILENT_LOGGER } from '../base/index.js';
 import { bytes, testCa, testWorld, text } from './world.test-helper.js';
 
 const { signal } = new AbortController();
@@ -35,7 +35,10 @@ function newNode(
   const pick = (): string => addrs[Math.min(tries++, addrs.length - 1)] ?? '';
   const connector = networkConnector(ca.network, pick, (addr, ok) => void observed.push(`${addr} ${ok}`));
   const files = keyFiles(unlockKey);
-  const client = new CertificateClient({ fips: false }, { ...deps, connector, keyFiles: files, clock: ca.clock, log: SILENT_LOGGER });
+  const client = new CertificateClient(
+    { fips: false },
+    { ...deps, connector, keyFiles: files, clock: ca.clock, log: SILENT_LOGGER },
+  );
   const reload = () => loadSecurity(files, deps, { nowMs: ca.clock.nowMs(), allowExpired: false });
   return {
     client,
@@ -355,7 +358,6 @@ describe('waiting for the certificate', () => {
         },
       },
     });
-    const { RootCa } = await import('./root-ca.js');
     const foreignSigner = () => RootCa.fromApi(ca.deps, other.rootCa, ca.clock.nowMs());
     expect(foreignRoot.canSign).toBe(true);
     ca.network.servers.set('m1:2377', services);
@@ -421,7 +423,7 @@ describe('the unlock key', () => {
           {
             $typeName: 'docker.swarmkit.v1.EncryptionKey',
             subsystem: 'swarm-manager',
-            algorithm: 0,
+            algorithm: EncryptionKey_Algorithm.AES_128_GCM,
             key: kek,
             lamportTime: 0n,
           },

@@ -41,7 +41,7 @@ export function parseCertificates(pem: string | Uint8Array, what: string): reado
 }
 
 /** A certificate from DER. InvalidArgument when it is malformed or signed with an algorithm that is too weak. */
-export function parseCertificate(der: Uint8Array, what: string): Certificate {
+function parseCertificate(der: Uint8Array, what: string): Certificate {
   try {
     const parsed = new x509.X509Certificate(Uint8Array.from(der));
     checkSignatureAlgorithm(parsed);
@@ -60,7 +60,7 @@ export function parseCertificate(der: Uint8Array, what: string): Certificate {
       pathLength: constraints?.pathLength,
     };
   } catch (error) {
-    throw invalid(`${what} holds a damaged certificate: ${errorText(error)}`, error);
+    throw invalid(`${what} holds a certificate that cannot be used: ${errorText(error)}`, error);
   }
 }
 

@@ -1,4 +1,4 @@
-import { Code, SwarmError } from '../base/index.js';
+import { Code, errorText, SwarmError } from '../base/index.js';
 import type { CryptoKey, WebCrypto } from './crypto.js';
 import {
   children,
@@ -69,7 +69,7 @@ export async function parsePrivateKey(crypto: WebCrypto, pem: string | Uint8Arra
 }
 
 /** A private key from PKCS#8. InvalidArgument when it is damaged or of a kind that is not supported. */
-export async function importPrivateKey(crypto: WebCrypto, pkcs8: Uint8Array, what: string): Promise<PrivateKey> {
+async function importPrivateKey(crypto: WebCrypto, pkcs8: Uint8Array, what: string): Promise<PrivateKey> {
   try {
     const kind = kindOfAlgorithm(readSequence(pkcs8)[1]);
     const algorithm = importAlgorithm(kind);
@@ -80,7 +80,9 @@ export async function importPrivateKey(crypto: WebCrypto, pkcs8: Uint8Array, wha
     const spki = new Uint8Array(await crypto.subtle.exportKey('spki', publicKey));
     return { kind: kindOfPublicKey(spki), pkcs8, spki, signingKey, publicKey };
   } catch (error) {
-    throw new SwarmError(Code.INVALID_ARGUMENT, `${what}: malformed private key`, { cause: error });
+    throw new SwarmError(Code.INVALID_ARGUMENT, `${what}: malformed private key (${errorText(error)})`, {
+      cause: error,
+    });
   }
 }
 

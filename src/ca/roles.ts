@@ -5,7 +5,7 @@ import { Code, SwarmError } from '../base/index.js';
 export const MANAGER_ROLE = 'swarm-manager' satisfies PeerRole;
 
 /** Organizational unit of a worker's certificate. */
-export const WORKER_ROLE = 'swarm-worker' satisfies PeerRole;
+const WORKER_ROLE = 'swarm-worker' satisfies PeerRole;
 
 /** Common name of roots; also a TLS name of every manager, used where a certificate is asked for. */
 export const CA_ROLE = 'swarm-ca';

@@ -1,9 +1,9 @@
-import { X509Certificate } from 'node:crypto';
+import { createHash, X509Certificate } from 'node:crypto';
 import { connect, createServer, type TLSSocket } from 'node:tls';
 import { create } from '@bufbuild/protobuf';
 import { describe, expect, it } from 'vitest';
 
-import { ClusterSchema, durationFromMs, RootCASchema, type PeerIdentity } from '../api/index.js';
+import { ClusterSchema, durationFromMs, NodeRole, RootCASchema, type PeerIdentity } from '../api/index.js';
 import { Code } from '../base/index.js';
 import { WEB_CRYPTO } from '../platform/crypto.js';
 import { parseCertificates, peerIdentityOf } from './certificate.js';
@@ -46,7 +46,6 @@ describe('a new root', () => {
 
   it('has the digest of its exact bytes', async () => {
     const { root } = await newRoot(testWorld());
-    const { createHash } = await import('node:crypto');
     expect(root.digest).toBe(createHash('sha256').update(root.bundle).digest('hex'));
   });
 });
@@ -169,7 +168,11 @@ describe('loading a root', () => {
   it.each([
     ['nothing', '', 'the root CA bundle holds no certificate'],
     ['a key', '-----BEGIN PRIVATE KEY-----\nAAEC\n-----END PRIVATE KEY-----\n', 'holds a PRIVATE KEY'],
-    ['garbage', '-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n', 'holds a damaged certificate'],
+    [
+      'garbage',
+      '-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n',
+      'holds a certificate that cannot be used',
+    ],
   ])('refuses %s', async (_, pem, message) => {
     const { deps, clock } = testWorld();
     await expect(RootCa.load(deps, { bundle: bytes(pem) }, clock.nowMs())).rejects.toMatchObject({
@@ -235,16 +238,16 @@ describe('join tokens of a cluster', () => {
     const world = testWorld();
     const { root, keyPem: key } = await newRoot(world);
     const before = createRootCaMessage(root, key, { random: world.random, fips: false });
-    const after = rotateJoinToken(before, 0, { random: world.random, fips: false });
+    const after = rotateJoinToken(before, NodeRole.WORKER, { random: world.random, fips: false });
     expect(after.joinTokens?.manager).toBe(before.joinTokens?.manager);
     expect(after.joinTokens?.worker).not.toBe(before.joinTokens?.worker);
     expect(parseJoinToken(after.joinTokens?.worker ?? '').rootDigest).toBe(root.digest);
-    expect(rotateJoinToken(before, 1, { random: world.random, fips: false }).joinTokens?.worker).toBe(
+    expect(rotateJoinToken(before, NodeRole.MANAGER, { random: world.random, fips: false }).joinTokens?.worker).toBe(
       before.joinTokens?.worker,
     );
-    expect(() => rotateJoinToken(create(RootCASchema, {}), 0, { random: world.random, fips: false })).toThrow(
-      'no root CA yet',
-    );
+    expect(() =>
+      rotateJoinToken(create(RootCASchema, {}), NodeRole.WORKER, { random: world.random, fips: false }),
+    ).toThrow('no root CA yet');
   });
 });
 
@@ -297,7 +300,7 @@ describe('over real TLS', () => {
       },
       (socket: TLSSocket) => {
         const { subject } = socket.getPeerCertificate();
-        socket.end(`${socket.authorized} ${subject.CN} ${subject.OU} ${subject.O}`);
+        socket.end([socket.authorized, subject.CN, subject.OU, subject.O].join(' '));
       },
     );
     await new Promise<void>((resolve) => listener.listen(0, '127.0.0.1', resolve));

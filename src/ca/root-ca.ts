@@ -1,4 +1,4 @@
-import { durationFromMs, msFromDuration, type Cluster, type PeerIdentity, type RootCA } from '../api/index.js';
+import { msFromDuration, type Cluster, type PeerIdentity, type RootCA } from '../api/index.js';
 import { Code, SwarmError, type Random } from '../base/index.js';
 import { isMadeFor, parseCertificates, sameBytes, type Certificate } from './certificate.js';
 import { checkTime, issuerOf, verifyChain, type Issuer } from './chain.js';
@@ -53,7 +53,7 @@ const ROOT_PATH_LENGTH = 1;
 export const NODE_VALIDITY_DEFAULT_MS = 2160 * HOUR_MS;
 
 /** Shortest validity that a cluster may set. Source: SwarmKit. */
-export const NODE_VALIDITY_MIN_MS = HOUR_MS;
+const NODE_VALIDITY_MIN_MS = HOUR_MS;
 
 /** Certificates begin this much earlier, for clocks that are late. Source: SwarmKit. */
 const BACKDATE_MS = HOUR_MS;
@@ -67,9 +67,9 @@ export function nodeValidityMs(cluster: Cluster): number {
   return set === undefined || set < NODE_VALIDITY_MIN_MS ? NODE_VALIDITY_DEFAULT_MS : set;
 }
 
-/** The default for a new cluster. */
-export function defaultNodeCertExpiry(): ReturnType<typeof durationFromMs> {
-  return durationFromMs(NODE_VALIDITY_DEFAULT_MS);
+/** Subject and key of the first root in a bundle, by which clients see how far a rotation has come. */
+export function rootIssuer(bundle: Uint8Array): Issuer {
+  return issuerOf(parseCertificates(bundle, 'the root CA bundle')[0]);
 }
 
 /** The cluster's root of trust, with the key that signs where this process has it. */

@@ -27,7 +27,7 @@ export interface SigningDeps {
 }
 
 /** Whether the CA owes this node a certificate. */
-export function needsSigning(node: Node): boolean {
+function needsSigning(node: Node): boolean {
   switch (node.certificate?.status?.state) {
     case IssuanceStatus_State.RENEW:
       return true;

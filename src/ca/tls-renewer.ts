@@ -150,15 +150,17 @@ export class TlsRenewer implements Component {
 
   /** Waits, and returns whether a renewal was asked for meanwhile. */
   async #wait(delayMs: number, signal: AbortSignal): Promise<boolean> {
-    let due = delayMs <= 0;
-    const timer = this.#deps.clock.setTimer(delayMs, () => {
-      due = true;
-      this.#wakeUp.notify();
-    });
-    try {
-      while (!due && !this.#requested) await this.#wakeUp.wait(signal);
-    } finally {
-      timer.cancel();
+    if (delayMs > 0 && !this.#requested) {
+      const due = new AbortController();
+      const timer = this.#deps.clock.setTimer(delayMs, () => {
+        due.abort();
+        this.#wakeUp.notify();
+      });
+      try {
+        while (!due.signal.aborted && !this.#requested) await this.#wakeUp.wait(signal);
+      } finally {
+        timer.cancel();
+      }
     }
     const requested = this.#requested;
     this.#requested = false;

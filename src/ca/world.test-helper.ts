@@ -48,7 +48,7 @@ export const MANAGER: PeerIdentity = { nodeId: 'm1', role: 'swarm-manager', clus
 export const WORKER: PeerIdentity = { nodeId: 'w1', role: 'swarm-worker', clusterId: 'c1' };
 
 /** A network of services in this process; an address without any is out of reach. */
-export class FakeNetwork implements RpcNetwork {
+class FakeNetwork implements RpcNetwork {
   readonly servers = new Map<string, readonly BoundService[]>();
   readonly dialed: { readonly addr: string; readonly credentials: Credentials }[] = [];
   open = 0;
@@ -89,7 +89,7 @@ export class FakeNetwork implements RpcNetwork {
 }
 
 /** Keeps what was logged. */
-export class FakeLog implements Logger {
+class FakeLog implements Logger {
   readonly lines: string[] = [];
   readonly #add = (_fields: unknown, message: string): void => void this.lines.push(message);
   debug = this.#add;

@@ -9,7 +9,7 @@ import {
   ManagerStatusSchema,
   NodeRole,
   NodeSchema,
-  NodeSpec_Availability,
+  type NodeSpec_Availability,
   NodeSpec_Membership,
   RaftMemberStatus_Reachability,
   type Cluster,
@@ -35,7 +35,7 @@ const DEFAULTS = {
 export const CLUSTER_NAME = 'default';
 
 /** Subsystem of the key that unlocks managers. */
-export const MANAGER_SUBSYSTEM = 'manager';
+export const MANAGER_SUBSYSTEM = 'swarm-manager';
 
 /** What only the first manager of a new cluster knows. */
 export interface NewClusterFacts {
@@ -119,7 +119,5 @@ function newManagerNode(facts: OwnNodeFacts, managerStatus: ManagerStatus): Node
 }
 
 function sameStatus(a: ManagerStatus | undefined, b: ManagerStatus): boolean {
-  return (
-    a?.raftId === b.raftId && a.addr === b.addr && a.leader === b.leader && a.reachability === b.reachability
-  );
+  return a?.raftId === b.raftId && a.addr === b.addr && a.leader === b.leader && a.reachability === b.reachability;
 }

@@ -7,7 +7,7 @@ const TAG_BYTES = 16;
 export class AesGcm implements Aead {
   seal(key: Uint8Array, nonce: Uint8Array, plain: Uint8Array): Uint8Array {
     const cipher = createCipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
-    return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    return new Uint8Array(Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]));
   }
 
   open(key: Uint8Array, nonce: Uint8Array, sealed: Uint8Array): Uint8Array | undefined {
@@ -21,6 +21,6 @@ export class AesGcm implements Aead {
     } catch {
       return undefined;
     }
-    return plain;
+    return new Uint8Array(plain.buffer, plain.byteOffset, plain.length);
   }
 }

@@ -18,7 +18,8 @@ const CODES: Readonly<Record<string, Code>> = {
 /** The machine's file system. */
 export class NodeDisk implements Disk {
   async readFile(path: string): Promise<Uint8Array> {
-    return attempt('read', path, () => readFile(path));
+    const { buffer, byteOffset, length } = await attempt('read', path, () => readFile(path));
+    return new Uint8Array(buffer, byteOffset, length);
   }
 
   async writeFileAtomic(path: string, data: Uint8Array, mode: number): Promise<void> {

@@ -6,5 +6,7 @@ export * from './disk.js';
 export * from './host.js';
 export * from './http-server.js';
 export * from './logger.js';
+export * from './metrics.js';
+export * from './process-executor/index.js';
 export * from './random.js';
 export * from './rpc/index.js';

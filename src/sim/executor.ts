@@ -66,6 +66,8 @@ export class SimExecutor implements Executor {
   readonly #containers = new Map<string, SimContainer>();
   /** Every call of an operation, as `operation task`, when switched on. */
   trace: string[] | undefined;
+  /** Sees every new controller; may replace its operations, or throw where there is to be none. */
+  intercept: ((controller: SimController) => void) | undefined;
   /** The node and keys last given to this executor. */
   configured: Node | undefined;
   keys: readonly EncryptionKey[] = [];
@@ -93,7 +95,9 @@ export class SimExecutor implements Executor {
   }
 
   controller(task: Task, dependencies: Dependencies): SimController {
-    return new SimController(task, dependencies, this);
+    const controller = new SimController(task, dependencies, this);
+    this.intercept?.(controller);
+    return controller;
   }
 
   async setNetworkBootstrapKeys(keys: readonly EncryptionKey[]): Promise<void> {

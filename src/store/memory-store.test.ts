@@ -11,7 +11,7 @@ import {
 } from '../api/index.js';
 import { Code, isSwarmError } from '../base/index.js';
 import { by } from './by.js';
-import { fakeClock, FakeLog } from './fakes.test-helper.js';
+import { fakeClock, FakeLog } from './test-log.js';
 import { MemoryStore } from './memory-store.js';
 
 const service = (id: string, name: string) =>

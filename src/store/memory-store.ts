@@ -33,7 +33,7 @@ import {
 } from './store.js';
 import { Table, type StoredObject } from './table.js';
 import { TABLE_NAMES, type Objects, type TableName } from './tables.js';
-import { Transaction, type Stamp } from './transaction.js';
+import { Transaction, type HeadTables, type Stamp } from './transaction.js';
 
 /** What a {@link MemoryStore} can be told. */
 export interface MemoryStoreOptions {
@@ -61,7 +61,7 @@ export class MemoryStore implements ReplicatedStore {
   readonly #clock: Clock;
   #proposer: Proposer | undefined;
   readonly #committed: ReadonlyMap<TableName, Table<StoredObject>>;
-  readonly #head: ReadonlyMap<TableName, HeadTable<StoredObject>>;
+  readonly #head: HeadTables;
   readonly #reader: ReadTransaction;
   readonly #publisher = new Publisher();
   readonly #sharing: Sharing;
@@ -80,7 +80,7 @@ export class MemoryStore implements ReplicatedStore {
     this.#committed = new Map(TABLE_NAMES.map((name) => [name, new Table(name, indexesOf(name))]));
     this.#head = new Map([...this.#committed].map(([name, table]) => [name, new HeadTable(table, indexesOf(name))]));
     this.#reader = new CommittedReader(this.#committed);
-    this.#sharing = new Sharing(this.#committed);
+    this.#sharing = new Sharing(this.#head);
     this.#host = this.#batchHost();
   }
 

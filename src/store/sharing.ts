@@ -1,7 +1,8 @@
 import type { NetworkAttachment, Service, Task } from '../api/index.js';
 import { sameMessage } from './freeze.js';
-import type { Table, StoredObject } from './table.js';
+import type { StoredObject } from './table.js';
 import type { TableName } from './tables.js';
+import type { HeadTables } from './transaction.js';
 
 /** Service versions whose latest task is remembered as a model. A bound, not a tuning knob. */
 const MODELS_MAX = 1024;
@@ -14,7 +15,7 @@ const MODELS_MAX = 1024;
 export class Sharing {
   readonly #models = new Map<string, Task>();
 
-  constructor(readonly tables: ReadonlyMap<TableName, Table<StoredObject>>) {}
+  constructor(readonly tables: HeadTables) {}
 
   /** The object, or one that says the same and shares parts with what is stored. */
   share(table: TableName, object: StoredObject): StoredObject {

@@ -68,12 +68,6 @@ export class Table<T extends StoredObject> {
     return this.#inOrder(this.#matching(by)).map((id) => this.#objects.get(id) as T);
   }
 
-  /** Throws InvalidArgument when the table lacks the finder. */
-  check(by: By): void {
-    if (by.kind === 'or') for (const each of by.any) this.check(each);
-    else if (by.kind !== 'all' && by.kind !== 'idPrefix') this.#keysOf(searchOf(by).index);
-  }
-
   #keysOf(index: IndexName): Map<string, IdsOfKey> {
     const keys = this.#byName.get(index);
     if (keys === undefined) throw storeError('invalid-finder', this.name, { finder: index });

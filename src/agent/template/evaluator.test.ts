@@ -8,9 +8,9 @@ import { Struct, type Value } from './values.js';
 const twoArgs: TemplateFunction = {
   fixed: ['string', 'string'],
   rest: undefined,
-  call: ([a, b]) => `two=${String(a)}${String(b)}`,
+  call: ([a, b]) => `two=${a as string}${b as string}`,
 };
-const one: TemplateFunction = { fixed: ['string'], rest: undefined, call: ([a]) => `one=${String(a)}` };
+const one: TemplateFunction = { fixed: ['string'], rest: undefined, call: ([a]) => `one=${a as string}` };
 const FUNCTIONS = new Map([
   ['twoArgs', twoArgs],
   ['one', one],

@@ -75,7 +75,7 @@ function formatCompound(
 }
 
 /** What Go prints for a verb that does not fit the value. */
-export function badVerb(value: Value, verb: string): string {
+function badVerb(value: Value, verb: string): string {
   return value === undefined ? `%!${verb}(<nil>)` : `%!${verb}(${typeName(value)}=${formatValue(value, 'v', PLAIN)})`;
 }
 

@@ -266,7 +266,7 @@ function isDigit(char: string | undefined): boolean {
 }
 
 /** A code point as Go's `%#U` prints it. */
-export function describeRune(rune: number): string {
+function describeRune(rune: number): string {
   const number = `U+${rune.toString(16).toUpperCase().padStart(4, '0')}`;
   return isPrintable(rune) ? `${number} '${fromGoString(encodeRune(rune))}'` : number;
 }

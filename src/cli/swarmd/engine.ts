@@ -1,7 +1,7 @@
 import { setImmediate } from 'node:timers/promises';
 
 import { newId, orAborted } from '../../base/index.js';
-import { parseCertificates } from '../../ca/index.js';
+import { rootIssuer } from '../../ca/index.js';
 import { EventLog, engineRoutes, LocalNode, Router, type RouteContext } from '../../engine-api/index.js';
 import { Node } from '../../node/index.js';
 import { hostInterfaces, HttpServer, parseHttpAddress, sourceAddress, systemInfo } from '../../platform/index.js';
@@ -32,7 +32,7 @@ export async function runEngine(
       interfaces: hostInterfaces,
       sourceAddress,
       createNode: (options) => new Node(options, deps),
-      removeTasks: (nodeId) => world.removeTasks(nodeId),
+      removeTasks: () => world.removeTasks(),
     },
   );
   const own = {
@@ -50,7 +50,7 @@ export async function runEngine(
     random,
     log,
     systemInfo: async () => systemInfo(own),
-    rootIssuer: rootIssuer,
+    rootIssuer: rootIssuerOf,
     yieldLoop: () => setImmediate(),
   };
   const events = new EventLog({ node, clock, log });
@@ -61,18 +61,22 @@ export async function runEngine(
   const server = await HttpServer.listen(address, router);
   log.info({ 'engine.api': url }, 'Engine API is served');
   try {
-    await Promise.all([events.run(signal), node.resume(signal), orAborted(new Promise<never>(() => undefined), signal)]);
+    await Promise.all([
+      events.run(signal),
+      node.resume(signal),
+      orAborted(new Promise<never>(() => undefined), signal),
+    ]);
   } finally {
     await server.close();
     await node.stop();
   }
 }
 
-/** Subject and public key of the root, for clients that compare them with what nodes report. */
-function rootIssuer(rootPem: Uint8Array): ReturnType<RouteContext['rootIssuer']> {
-  if (rootPem.length === 0) return { certIssuerSubject: new Uint8Array(), certIssuerPublicKey: new Uint8Array() };
-  const [root] = parseCertificates(rootPem, 'the root CA');
-  return { certIssuerSubject: root.subject, certIssuerPublicKey: root.spki };
+/** Nothing is known of the root before there is one. */
+function rootIssuerOf(bundle: Uint8Array): ReturnType<RouteContext['rootIssuer']> {
+  if (bundle.length === 0) return { certIssuerSubject: new Uint8Array(), certIssuerPublicKey: new Uint8Array() };
+  const { subject, publicKey } = rootIssuer(bundle);
+  return { certIssuerSubject: subject, certIssuerPublicKey: publicKey };
 }
 
 /** An id of this engine that stays the same over restarts and swarms. */

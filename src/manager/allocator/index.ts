@@ -1,2 +1,1 @@
-export { Allocator, type AllocatorDeps } from './allocator.js';
-export { NO_NETWORKS, type Allocation, type NetworkProvider, type WantedNetwork } from './network-provider.js';
+export { Allocator } from './allocator.js';

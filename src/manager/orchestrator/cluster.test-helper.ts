@@ -20,10 +20,11 @@ import {
   type ServiceSpec,
   type Task,
   type UpdateConfig,
+  RestartPolicy_RestartCondition,
+  durationFromMs,
 } from '../../api/index.js';
 import { SILENT_LOGGER, type Clock, type Component, type Random } from '../../base/index.js';
 import { by, MemoryStore } from '../../store/index.js';
-import { durationFromMs } from '../../api/index.js';
 import type { OrchestratorDeps } from './deps.js';
 
 /** Virtual time. */
@@ -36,7 +37,7 @@ export interface TestClock extends Clock {
 export type Behaviour = (task: Task) => 'run' | 'fail' | 'complete' | 'reject' | 'hang';
 
 /** Never the same twice; ids come in the order of their creation. */
-export class CountingRandom implements Random {
+class CountingRandom implements Random {
   #count = 0;
 
   bytes(count: number): Uint8Array {
@@ -67,7 +68,10 @@ export function serviceSpec(image: string, change: Partial<ServiceSpec> = {}): S
 
 /** A restart policy: any condition, no delay, no limits, unless told otherwise. */
 export function restartPolicy(change: Partial<RestartPolicy>): RestartPolicy {
-  return { ...create(RestartPolicySchema, { condition: 2, delay: durationFromMs(0) }), ...change };
+  return {
+    ...create(RestartPolicySchema, { condition: RestartPolicy_RestartCondition.ANY, delay: durationFromMs(0) }),
+    ...change,
+  };
 }
 
 /** Replicated mode. */
@@ -258,7 +262,10 @@ export class TestCluster {
     if (task.nodeId !== '') return { state: TaskState.ASSIGNED };
     const nodes = this.store
       .view((tx) => tx.find('node', by.all()))
-      .filter((node) => node.status?.state === NodeStatus_State.READY && node.spec?.availability === 0);
+      .filter(
+        (node) =>
+          node.status?.state === NodeStatus_State.READY && node.spec?.availability === NodeSpec_Availability.ACTIVE,
+      );
     const node = nodes[this.#nextNode++ % Math.max(1, nodes.length)];
     return node === undefined ? undefined : { state: TaskState.ASSIGNED, change: { nodeId: node.id } };
   }

@@ -79,7 +79,7 @@ class EnforcerPart implements Part {
  * Tasks that the node may no longer hold. The present constraints of the service count, not those the
  * task was made with. Where resources do not suffice for all, older tasks keep their place.
  */
-export function findViolators(
+function findViolators(
   node: Node,
   tasks: readonly Task[],
   serviceOf: (serviceId: string) => Service | undefined,

@@ -1,7 +1,7 @@
 import { TimeHeap } from './time-heap.js';
 
 /** How long a replacement waits for the task before it to stop. Source: SwarmKit's restart supervisor. */
-export const OLD_TASK_TIMEOUT_MS = 60_000;
+const OLD_TASK_TIMEOUT_MS = 60_000;
 
 /** A task that is held at READY. */
 interface DelayedStart {

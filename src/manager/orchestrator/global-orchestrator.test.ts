@@ -13,6 +13,7 @@ import {
   UpdateStatus_UpdateState,
   type ServiceSpec,
   type Task,
+  RestartPolicy_RestartCondition,
 } from '../../api/index.js';
 import { SimClock } from '../../sim/index.js';
 import { GLOBAL_MODE, restartPolicy, serviceSpec, TestCluster } from './cluster.test-helper.js';
@@ -211,12 +212,11 @@ describe('restarts', () => {
 });
 
 describe('updates', () => {
-  const update = (failureAction = 0) =>
+  const update = () =>
     create(UpdateConfigSchema, {
       parallelism: 1n,
       delay: durationFromMs(1_000),
       monitor: durationFromMs(500),
-      failureAction,
     });
 
   it('replaces the tasks node by node', async () => {
@@ -258,7 +258,11 @@ describe('updates', () => {
     cluster.behaviour = (task) => (image(task) === 'agent:2' ? 'reject' : 'run');
     await cluster.updateService('s', (old) => ({
       ...old,
-      task: { ...create(TaskSpecSchema), ...serviceSpec('agent:2').task, restart: restartPolicy({ condition: 0 }) },
+      task: {
+        ...create(TaskSpecSchema),
+        ...serviceSpec('agent:2').task,
+        restart: restartPolicy({ condition: RestartPolicy_RestartCondition.NONE }),
+      },
       update: update(),
     }));
     await cluster.pass(1_000);

@@ -135,7 +135,7 @@ class GlobalRules implements ServiceRules {
       this.work.desire(batch, task, TaskState.SHUTDOWN);
       if (pace.isDue()) await pace.rest();
     }
-    this.work.updates.start(batch, service, plan.keep, context.nowMs);
+    await this.work.updates.start(batch, service, plan.keep, context.nowMs, pace);
   }
 
   async #reconcileNode(batch: Batch, nodeId: string, context: RestartContext, pace: Pace): Promise<void> {

@@ -13,6 +13,8 @@ import {
   type RestartPolicy,
   type ServiceSpec,
   type Task,
+  EndpointSpecSchema,
+  UpdateConfig_FailureAction,
 } from '../../api/index.js';
 import { SimClock } from '../../sim/index.js';
 import { replicatedMode, restartPolicy, serviceSpec, TestCluster } from './cluster.test-helper.js';
@@ -58,7 +60,7 @@ describe('slots', () => {
   it('gives new tasks the spec object of their service, its version, annotations, endpoint and log driver', async () => {
     const spec: ServiceSpec = {
       ...serviceSpec('web'),
-      endpoint: { $typeName: 'docker.swarmkit.v1.EndpointSpec', mode: 0, ports: [] },
+      endpoint: create(EndpointSpecSchema),
     };
     start();
     await cluster.service('s', spec);
@@ -276,7 +278,7 @@ describe('restarts', () => {
     await cluster.pass(1_000);
     expect(cluster.tasks('s')).toHaveLength(4);
     expect(cluster.wanted('s')).toHaveLength(0);
-    await cluster.setImage('s', 'web:2', { failureAction: 1 });
+    await cluster.setImage('s', 'web:2', { failureAction: UpdateConfig_FailureAction.CONTINUE });
     await cluster.pass(1_000);
     expect(cluster.tasks('s')).toHaveLength(8);
   });
@@ -366,6 +368,23 @@ describe('nodes', () => {
     await cluster.nodeState(first.nodeId, NodeStatus_State.DOWN);
     await cluster.settle();
     expect(cluster.running('s')).toHaveLength(1);
+  });
+
+  it('starts a held task whose node was drained and came back while it was held', async () => {
+    start();
+    await cluster.service('s', serviceSpec('web'));
+    await cluster.settle();
+    cluster.stops = false;
+    await cluster.availability(only(cluster.running('s')).nodeId, NodeSpec_Availability.DRAIN);
+    await cluster.settle();
+    const held = only(cluster.wanted('s'));
+    await cluster.availability(held.nodeId, NodeSpec_Availability.DRAIN);
+    await cluster.clock.settle();
+    await cluster.availability(held.nodeId, NodeSpec_Availability.ACTIVE);
+    await cluster.clock.settle();
+    cluster.stops = true;
+    await cluster.settle();
+    expect(only(cluster.running('s')).id).toBe(held.id);
   });
 
   it('moves a task that was assigned to a node after that was lost', async () => {

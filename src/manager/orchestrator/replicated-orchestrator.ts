@@ -5,7 +5,7 @@ import type { OrchestratorDeps } from './deps.js';
 import { runLoop } from './loop.js';
 import { serviceMode } from './mode.js';
 import { planReplicated } from './replicated-plan.js';
-import type { RestartContext } from './restart-supervisor.js';
+import { isLost, type RestartContext } from './restart-supervisor.js';
 import { ServiceWork, type ServiceRules } from './service-work.js';
 import { hasStopped, isInvalidNode, isRunnable, mayBeAlive, slotKey } from './task.js';
 import type { TaskFix } from './task-init.js';
@@ -67,9 +67,8 @@ class ReplicatedRules implements ServiceRules {
   }
 
   restart(tx: WriteTransaction, task: Task, service: Service, context: RestartContext): void {
-    const lost = task.nodeId !== '' && isInvalidNode(tx.get('node', task.nodeId));
     // The node may have come back since.
-    if (hasStopped(task) || lost) this.work.restarts.restart(tx, service, task, context);
+    if (hasStopped(task) || isLost(tx, task)) this.work.restarts.restart(tx, service, task, context);
   }
 
   async reconcile(batch: Batch, services: ReadonlySet<string>, context: RestartContext, pace: Pace): Promise<void> {
@@ -90,7 +89,7 @@ class ReplicatedRules implements ServiceRules {
     { context, pace }: { readonly context: RestartContext; readonly pace: Pace },
   ): Promise<void> {
     const plan = planReplicated(service, tasks, this.work.restarts.history);
-    this.work.updates.start(batch, service, plan.keep, context.nowMs);
+    await this.work.updates.start(batch, service, plan.keep, context.nowMs, pace);
     const factory = this.work.factory(service, context);
     for (const slot of plan.create) {
       this.work.createTask(batch, factory, service, { slot, nodeId: '' });

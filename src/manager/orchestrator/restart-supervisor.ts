@@ -11,7 +11,7 @@ import type { Random } from '../../base/index.js';
 import { by, type Batch, type ObjectEvent, type ReadTransaction, type WriteTransaction } from '../../store/index.js';
 import { DelayedStarts } from './delayed-starts.js';
 import type { DirtyCheck } from './dirty.js';
-import { isDown, isDrained, isRunnable, mayBeAlive, placeOf, TaskFactory } from './task.js';
+import { hasStopped, isDown, isDrained, isInvalidNode, isRunnable, mayBeAlive, placeOf, TaskFactory } from './task.js';
 import { RestartHistory } from './restart-history.js';
 
 /** What a restart rests on at the moment it is made. */
@@ -83,19 +83,19 @@ export class RestartSupervisor {
     this.delays.hold(task.id, hold, nowMs);
   }
 
-  /** Starts every task whose time has come. Returns those that ended meanwhile and are to be restarted. */
+  /** Starts every task whose time has come. Returns those that ended, or lost their node, while they were held. */
   startDue(batch: Batch, nowMs: number): readonly string[] {
-    const ended: string[] = [];
+    const failed: string[] = [];
     for (const { taskId, restart } of this.delays.takeDue(nowMs)) {
-      if (restart) ended.push(taskId);
-      else {
-        batch.update((tx) => {
-          const task = tx.get('task', taskId);
-          if (task !== undefined) startNow(tx, task);
-        });
-      }
+      batch.update((tx) => {
+        const task = tx.get('task', taskId);
+        if (task === undefined) return;
+        // A node that was lost may have come back since.
+        if (restart && (hasStopped(task) || isLost(tx, task))) failed.push(taskId);
+        else startNow(tx, task);
+      });
     }
-    return ended;
+    return failed;
   }
 
   // Another runnable task of the present version already fills the place: a second one would be one too many.
@@ -111,6 +111,11 @@ export class RestartSupervisor {
           !this.check.isDirty(service, mate, tx.get('node', mate.nodeId)),
       );
   }
+}
+
+/** Whether the task was given to a node that is gone, down or drained. */
+export function isLost(tx: ReadTransaction, task: Task): boolean {
+  return task.nodeId !== '' && isInvalidNode(tx.get('node', task.nodeId));
 }
 
 /** Lets a held task run. Harmless when it already may, or no longer shall. */

@@ -71,7 +71,7 @@ function resumeDelay(task: Task, slot: Slot, context: InitializationContext): vo
 }
 
 /** Of the newest version's tasks in a slot all but the first were restarts; oldest first. */
-export function restartedTasks(slot: Slot): readonly Task[] {
+function restartedTasks(slot: Slot): readonly Task[] {
   const newest = slot.reduce((version, task) => maxVersion(version, task.specVersion?.index), 0n);
   return slot
     .filter((task) => task.specVersion?.index === newest)

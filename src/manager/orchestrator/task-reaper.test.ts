@@ -8,6 +8,7 @@ import {
   TaskStatusSchema,
   timestampFromMs,
   type Task,
+  UpdateConfig_UpdateOrder,
 } from '../../api/index.js';
 import { SimClock } from '../../sim/index.js';
 import { GLOBAL_MODE, replicatedMode, restartPolicy, serviceSpec, TestCluster } from './cluster.test-helper.js';
@@ -127,7 +128,7 @@ describe('history', () => {
     await cluster.service('s', serviceSpec('web', { mode: replicatedMode(1) }));
     await cluster.settle();
     cluster.stops = false;
-    await cluster.setImage('s', 'web:2', { parallelism: 1n, order: 1 });
+    await cluster.setImage('s', 'web:2', { parallelism: 1n, order: UpdateConfig_UpdateOrder.START_FIRST });
     await cluster.settle();
     expect(cluster.tasks('s')).toHaveLength(2);
     cluster.stops = true;

@@ -3,10 +3,6 @@ export class TimeHeap {
   readonly #items: { readonly atMs: number; readonly order: number; readonly key: string }[] = [];
   #added = 0;
 
-  get length(): number {
-    return this.#items.length;
-  }
-
   /** The earliest time. */
   get nextMs(): number | undefined {
     return this.#items[0]?.atMs;

@@ -12,12 +12,17 @@ import { UpdateRun, type SlotOutcome } from './update-run.js';
 import { isPaused, isUpdating } from './update-settings.js';
 import { withUpdateStarted, withVerdict, type UpdateVerdict } from './update-status.js';
 
+/** Slots that are compared with their service at a stretch. */
+const SLOTS_PER_LOOK = 64;
+
 /** The updates under way, at most one for each service, all driven from the owner's one subscription. */
 export class UpdateSupervisor {
   readonly #runs = new Map<string, UpdateRun>();
   /** Services whose update may have something to do. */
   readonly #awake = new Set<string>();
   readonly #wakeTimes = new TimeHeap();
+  /** The newest wake time of each service, so that none is noted twice. */
+  readonly #noted = new Map<string, number>();
 
   constructor(
     private readonly random: Random,
@@ -29,12 +34,17 @@ export class UpdateSupervisor {
    * Sees to it that the slots match the service. An update towards the same spec goes on; one towards
    * another is given up. Services whose update is paused are left alone.
    */
-  start(batch: Batch, service: Service, slots: readonly Slot[], nowMs: number): void {
+  async start(batch: Batch, service: Service, slots: readonly Slot[], nowMs: number, pace: Pace): Promise<void> {
     const present = this.#runs.get(service.id);
     if (present !== undefined && sameSpec(present.service, service)) return;
-    this.#runs.delete(service.id);
+    this.forget(service.id);
     if (isPaused(service)) return;
-    const dirty = batch.update((tx) => slots.filter((slot) => this.#isDirty(tx, service, slot)));
+    const dirty: Slot[] = [];
+    for (let from = 0; from < slots.length; from += SLOTS_PER_LOOK) {
+      const some = slots.slice(from, from + SLOTS_PER_LOOK);
+      dirty.push(...batch.update((tx) => some.filter((slot) => this.#isDirty(tx, service, slot))));
+      if (pace.isDue()) await pace.rest();
+    }
     if (dirty.length === 0) {
       if (isUpdating(service)) this.#conclude(batch, service.id, { kind: 'completed' }, nowMs);
       return;
@@ -47,6 +57,7 @@ export class UpdateSupervisor {
   /** Gives up the update of a service that is gone. */
   forget(serviceId: string): void {
     this.#runs.delete(serviceId);
+    this.#noted.delete(serviceId);
   }
 
   /** Whether an update of the service is under way, so that its dirty tasks have their turn to come. */
@@ -78,12 +89,22 @@ export class UpdateSupervisor {
       const run = this.#runs.get(serviceId);
       if (run === undefined) continue;
       await this.#advance(batch, run, context, pace);
-      if (run.wakeAtMs !== undefined) this.#wakeTimes.add(run.wakeAtMs, serviceId);
+      this.#wakeLater(serviceId, run.wakeAtMs);
       if (!run.isOver) continue;
       this.#runs.delete(serviceId);
+      this.#noted.delete(serviceId);
       ended.push(serviceId);
     }
     return ended;
+  }
+
+  #wakeLater(serviceId: string, atMs: number | undefined): void {
+    if (atMs === undefined) {
+      this.#noted.delete(serviceId);
+    } else if (this.#noted.get(serviceId) !== atMs) {
+      this.#noted.set(serviceId, atMs);
+      this.#wakeTimes.add(atMs, serviceId);
+    }
   }
 
   /** When {@link act} may have something to do although nothing happened. */

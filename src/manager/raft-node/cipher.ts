@@ -5,9 +5,7 @@ import { Code, type Random, SwarmError } from '../../base/index.js';
 /** Bytes of a data encryption key. */
 export const DEK_BYTES = 32;
 
-/** AES-256-GCM with a random 96-bit nonce. Our files are ours alone, so the number is outside stock's enum. */
-const AES_256_GCM = 100 as MaybeEncryptedRecord_Algorithm;
-
+/** A nonce of AES-GCM, drawn at random for each piece. */
 const NONCE_BYTES = 12;
 
 /** Seals what the log and the snapshots hold, each piece in an envelope that names its algorithm. */
@@ -70,13 +68,14 @@ export class AuthenticatedCipher implements EntryCipher {
     const data = this.deps.aead.seal(this.#deks[0], nonce, plain);
     return toBinary(
       MaybeEncryptedRecordSchema,
-      create(MaybeEncryptedRecordSchema, { algorithm: AES_256_GCM, data, nonce }),
+      create(MaybeEncryptedRecordSchema, { algorithm: MaybeEncryptedRecord_Algorithm.AES_256_GCM, data, nonce }),
     );
   }
 
   open(envelope: Uint8Array): Uint8Array {
     const record = parseEnvelope(envelope);
-    if (record.algorithm !== AES_256_GCM) throw wrongKey(`it was written with another algorithm (${record.algorithm})`);
+    if (record.algorithm !== MaybeEncryptedRecord_Algorithm.AES_256_GCM)
+      throw wrongKey(`it was written with another algorithm (${record.algorithm})`);
     for (const dek of this.#deks) {
       const plain = this.deps.aead.open(dek, record.nonce, record.data);
       if (plain !== undefined) return plain;

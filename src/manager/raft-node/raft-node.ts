@@ -1,13 +1,7 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import {
-  InternalRaftRequestSchema,
-  type RaftMember,
-  RaftMemberSchema,
-  raftpb,
-  type StoreAction,
-} from '../../api/index.js';
+import { type RaftMember, RaftMemberSchema, raftpb, type StoreAction } from '../../api/index.js';
 import { Code, type Component, type DiskLock, errorText, SwarmError, toSwarmError, WakeUp } from '../../base/index.js';
-import { by, type ProposalOutcome, type Proposer, type ReplicatedStore } from '../../store/index.js';
+import { by, type ProposalOutcome, type Proposer, type ReplicatedStore, StoreDecoder } from '../../store/index.js';
 import { type LogDeps, loadState, logOptions, makeDurableDirectory, stateDirectories } from './load-state.js';
 import { afterConfChange, fromClusterSnapshot, type Membership, NO_MEMBERS } from './membership.js';
 import { checkOptions, type RaftNodeOptions, type SnapshotPolicy } from './options.js';
@@ -61,7 +55,6 @@ export interface LoggedChange {
 
 interface Opened {
   readonly kind: 'open';
-  readonly lock: DiskLock;
   readonly log: SegmentLog;
   readonly self: RaftMember;
   readonly term: bigint;
@@ -80,6 +73,7 @@ type State = { readonly kind: 'new' | 'closed' } | Opened | { readonly kind: 'fa
 export class RaftNode implements Proposer, Component {
   readonly #queue = new ProposalQueue();
   readonly #wakeUp = new WakeUp();
+  readonly #decoder = new StoreDecoder();
   readonly #defaults: SnapshotPolicy;
   #state: State = { kind: 'new' };
   #membership: Membership = NO_MEMBERS;
@@ -88,6 +82,9 @@ export class RaftNode implements Proposer, Component {
   #applied = 0n;
   #quietSinceMs = 0;
   #nextRequestId = 0n;
+  /** What is to be given back at the end. */
+  #lock: DiskLock | undefined;
+  #log: SegmentLog | undefined;
 
   constructor(
     readonly options: RaftNodeOptions,
@@ -107,13 +104,13 @@ export class RaftNode implements Proposer, Component {
     const { disk } = this.deps;
     const { raft, wal, snapshots } = stateDirectories(this.options.stateDir);
     for (const path of [this.options.stateDir, raft]) await makeDurableDirectory(disk, path);
-    const lock = await disk.lock(raft);
+    this.#lock = await disk.lock(raft);
     try {
       for (const path of [wal, snapshots]) await makeDurableDirectory(disk, path);
-      await this.#start(lock, signal);
+      await this.#start(signal);
     } catch (error) {
+      this.#state = { kind: 'closed' };
       await this.#release();
-      await lock.release();
       throw error;
     }
   }
@@ -142,7 +139,7 @@ export class RaftNode implements Proposer, Component {
   async run(signal: AbortSignal): Promise<void> {
     const opened = this.#opened();
     try {
-      while (!signal.aborted) await this.#step(opened, signal);
+      while (!signal.aborted && this.#failure() === undefined) await this.#step(opened, signal);
     } catch (error) {
       if (this.#failure() === undefined && !signal.aborted) this.#fail(toSwarmError(error));
     } finally {
@@ -175,7 +172,7 @@ export class RaftNode implements Proposer, Component {
   changesSince(index: bigint): AsyncGenerator<LoggedChange, void, undefined> | undefined {
     const { log } = this.#opened();
     if (index + 1n < log.firstIndex) return undefined;
-    return readChanges(log, index + 1n, this.#committed);
+    return this.#readChanges(log, index + 1n, this.#committed);
   }
 
   /** Where this member stands. @throws SwarmError FailedPrecondition when not open. */
@@ -192,11 +189,27 @@ export class RaftNode implements Proposer, Component {
     };
   }
 
-  async #start(lock: DiskLock, signal: AbortSignal): Promise<void> {
+  async *#readChanges(log: SegmentLog, from: bigint, last: bigint): AsyncGenerator<LoggedChange, void, undefined> {
+    for await (const entry of readEntries(log, from, last)) {
+      if (entry.Type !== raftpb.EntryType.EntryNormal || entry.Data.length === 0) continue;
+      yield { index: entry.Index, actions: this.#decode(entry) };
+    }
+  }
+
+  #decode(entry: raftpb.Entry): readonly StoreAction[] {
+    try {
+      return this.#decoder.request(entry.Data).action;
+    } catch (error) {
+      const text = `entry ${entry.Index} of the log is undamaged but cannot be understood: was it written by a newer program?`;
+      throw new SwarmError(Code.DATA_LOSS, text, { cause: error });
+    }
+  }
+
+  async #start(signal: AbortSignal): Promise<void> {
     const { deps, options } = this;
     const loaded = await loadState(options, deps, signal);
     const log = loaded?.log ?? (await this.#createLog());
-    this.#resources = { log, lock };
+    this.#log = log;
     const self = this.#identify(log);
     const snapshotIndex = loaded?.snapshot?.name.index ?? 0n;
     const members = await this.#knownMembers(
@@ -218,12 +231,10 @@ export class RaftNode implements Proposer, Component {
     this.#nextRequestId = newMemberId(deps.random);
     this.#quietSinceMs = deps.clock.monotonicMs();
     const { term } = start.hardState;
-    this.#state = { kind: 'open', lock, log, self, term, snapshotter };
+    this.#state = { kind: 'open', log, self, term, snapshotter };
     const fields = { 'raft.term': term.toString(), 'raft.index': this.#head.toString(), cut_bytes: log.cutBytes };
     deps.log.info(fields, isNew ? 'new log' : 'log opened');
   }
-
-  #resources: { readonly log: SegmentLog; readonly lock: DiskLock } | undefined;
 
   async #createLog(): Promise<SegmentLog> {
     const { nodeId, addr } = this.options;
@@ -257,7 +268,7 @@ export class RaftNode implements Proposer, Component {
       if (entry.Type === raftpb.EntryType.EntryConfChange) {
         this.#membership = afterConfChange(this.#membership, entry.Data);
       } else if (entry.Data.length > 0) {
-        this.deps.store.applyActions(decodeActions(entry), entry.Index);
+        this.deps.store.applyActions(this.#decode(entry), entry.Index);
       }
       this.#applied = entry.Index;
       if (slicer.due) await slicer.yield(signal);
@@ -295,8 +306,13 @@ export class RaftNode implements Proposer, Component {
       return;
     }
     this.#committed = batch.at(-1)?.index ?? this.#committed;
-    for (const { index, outcome } of batch) {
-      outcome.committed(index);
+    for (const [position, { index, outcome }] of batch.entries()) {
+      try {
+        outcome.committed(index);
+      } catch (error) {
+        this.#fail(toSwarmError(error), batch.slice(position + 1));
+        return;
+      }
       this.#applied = index;
       if (slicer.due) await slicer.yield(UNINTERRUPTED);
     }
@@ -343,10 +359,11 @@ export class RaftNode implements Proposer, Component {
   }
 
   async #release(): Promise<void> {
-    const resources = this.#resources;
-    this.#resources = undefined;
-    await resources?.log.close();
-    await resources?.lock.release();
+    const [log, lock] = [this.#log, this.#lock];
+    this.#log = undefined;
+    this.#lock = undefined;
+    await log?.close();
+    await lock?.release();
   }
 }
 
@@ -362,25 +379,5 @@ async function* readEntries(
   for (let at = from; at <= last; at += BigInt(READ_ENTRIES)) {
     const to = at + BigInt(READ_ENTRIES);
     yield* await log.read(at, to > last ? last + 1n : to);
-  }
-}
-
-async function* readChanges(
-  log: SegmentLog,
-  from: bigint,
-  last: bigint,
-): AsyncGenerator<LoggedChange, void, undefined> {
-  for await (const entry of readEntries(log, from, last)) {
-    if (entry.Type !== raftpb.EntryType.EntryNormal || entry.Data.length === 0) continue;
-    yield { index: entry.Index, actions: decodeActions(entry) };
-  }
-}
-
-function decodeActions(entry: raftpb.Entry): readonly StoreAction[] {
-  try {
-    return fromBinary(InternalRaftRequestSchema, entry.Data).action;
-  } catch (error) {
-    const text = `entry ${entry.Index} of the log is undamaged but cannot be understood: was it written by a newer program?`;
-    throw new SwarmError(Code.DATA_LOSS, text, { cause: error });
   }
 }

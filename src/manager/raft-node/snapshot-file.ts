@@ -1,13 +1,17 @@
-import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, isMessage, type Message, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
   type ClusterSnapshot,
   ClusterSnapshotSchema,
   raftpb,
+  ServiceSchema,
   SnapshotSchema,
   type StoreSnapshot,
   StoreSnapshotSchema,
+  TaskSchema,
 } from '../../api/index.js';
 import { type Disk, type DiskFile, type Random, randomInt } from '../../base/index.js';
+import { encodableService, encodableTask, Sharing, SNAPSHOT_LISTS, TABLE_NAMES } from '../../store/index.js';
 import type { EntryCipher } from './cipher.js';
 import {
   encodeBatch,
@@ -28,20 +32,6 @@ const SLICE_BYTES = 64 * 2 ** 10;
 const READ_BYTES = 4 * SLICE_BYTES;
 
 const SNAPSHOT_NAME = /^([0-9a-f]{16})-([0-9a-f]{16})\.snap$/;
-
-/** The lists of a store, those that others refer to first. */
-const LISTS = [
-  'clusters',
-  'extensions',
-  'nodes',
-  'networks',
-  'services',
-  'secrets',
-  'configs',
-  'volumes',
-  'resources',
-  'tasks',
-] as const;
 
 /** The whole state at one index of the log. */
 export interface SnapshotContents {
@@ -93,16 +83,31 @@ export async function writeSnapshot(
   const path = `${directory}/${hex(term)}-${hex(index)}.snap`;
   const temporary = `${path}${TEMPORARY_SUFFIX}`;
   await disk.remove(temporary);
-  const file = await disk.open(temporary, { create: true, mode: FILE_MODE });
+  try {
+    await writeFile(temporary, contents, deps, signal);
+  } catch (error) {
+    // A full disk needs the room; a start removes what cannot be removed now.
+    await disk.remove(temporary).catch(() => undefined);
+    throw error;
+  }
+  await disk.rename(temporary, path);
+  await disk.syncDirectory(directory);
+  return { path, index, term };
+}
+
+async function writeFile(
+  path: string,
+  contents: SnapshotContents,
+  deps: SnapshotDeps,
+  signal: AbortSignal,
+): Promise<void> {
+  const file = await deps.disk.open(path, { create: true, mode: FILE_MODE });
   try {
     await writeContents(file, contents, deps, signal);
     await file.sync();
   } finally {
     await file.close();
   }
-  await disk.rename(temporary, path);
-  await disk.syncDirectory(directory);
-  return { path, index, term };
 }
 
 async function writeContents(
@@ -127,27 +132,35 @@ async function writeContents(
 }
 
 /** The encoded `Snapshot` message in pieces of about {@link SLICE_BYTES}; no piece splits an object. */
-export function* encodeSlices({
-  membership,
-  store,
-}: Omit<SnapshotContents, 'metadata'>): Generator<Uint8Array, void, undefined> {
-  let parts = [toBinary(SnapshotSchema, create(SnapshotSchema, { membership }))];
-  let bytes = parts[0]?.length ?? 0;
-  for (const list of LISTS) {
-    for (const object of store[list]) {
-      const part = toBinary(
-        SnapshotSchema,
-        create(SnapshotSchema, { store: create(StoreSnapshotSchema, { [list]: [object] }) }),
-      );
-      parts.push(part);
-      bytes += part.length;
+export function* encodeSlices(contents: Omit<SnapshotContents, 'metadata'>): Generator<Uint8Array, void, undefined> {
+  yield toBinary(SnapshotSchema, create(SnapshotSchema, { membership: contents.membership }));
+  let objects = new BinaryWriter();
+  let bytes = 0;
+  for (const table of TABLE_NAMES) {
+    const list = SNAPSHOT_LISTS[table];
+    const { number, message } = StoreSnapshotSchema.field[list];
+    if (message === undefined) continue;
+    for (const object of contents.store[list]) {
+      const encoded = toBinary(message, encodable(object));
+      objects.tag(number, WireType.LengthDelimited).bytes(encoded);
+      bytes += encoded.length + 1;
       if (bytes < SLICE_BYTES) continue;
-      yield Buffer.concat(parts);
-      parts = [];
+      yield encodeStorePart(objects.finish());
+      objects = new BinaryWriter();
       bytes = 0;
     }
   }
-  if (bytes > 0) yield Buffer.concat(parts);
+  if (bytes > 0) yield encodeStorePart(objects.finish());
+}
+
+/** Specs that many objects share are encoded once. */
+function encodable(object: Message): Message {
+  if (isMessage(object, TaskSchema)) return encodableTask(object);
+  return isMessage(object, ServiceSchema) ? encodableService(object) : object;
+}
+
+function encodeStorePart(part: Uint8Array): Uint8Array {
+  return new BinaryWriter().tag(SnapshotSchema.field.store.number, WireType.LengthDelimited).bytes(part).finish();
 }
 
 /**
@@ -164,10 +177,11 @@ export async function readSnapshot(
     let metadata: raftpb.SnapshotMetadata | undefined;
     const membership = create(ClusterSnapshotSchema);
     const store = create(StoreSnapshotSchema);
+    const sharing = new Sharing(new Map());
     for await (const record of readRecords(file, path)) {
       signal.throwIfAborted();
       if (record.kind === RecordKind.METADATA) metadata = fromBinary(raftpb.SnapshotMetadataSchema, record.payload);
-      if (record.kind === RecordKind.SLICE) mergeSlice(deps.cipher.open(record.payload), membership, store);
+      if (record.kind === RecordKind.SLICE) mergeSlice(deps.cipher.open(record.payload), membership, store, sharing);
     }
     if (metadata === undefined) throw damaged(path, HEADER_BYTES, 'it does not say what index it stands for');
     return { metadata, membership, store };
@@ -176,13 +190,14 @@ export async function readSnapshot(
   }
 }
 
-function mergeSlice(slice: Uint8Array, membership: ClusterSnapshot, store: StoreSnapshot): void {
+/** Adds what a slice holds. Tasks share their specs at once: 100,000 of their own would not fit into memory. */
+function mergeSlice(slice: Uint8Array, membership: ClusterSnapshot, store: StoreSnapshot, sharing: Sharing): void {
   const piece = fromBinary(SnapshotSchema, slice);
   membership.members.push(...(piece.membership?.members ?? []));
   membership.removed.push(...(piece.membership?.removed ?? []));
-  for (const list of LISTS) {
-    const target: unknown[] = store[list];
-    target.push(...(piece.store?.[list] ?? []));
+  for (const table of TABLE_NAMES) {
+    const target: unknown[] = store[SNAPSHOT_LISTS[table]];
+    for (const object of piece.store?.[SNAPSHOT_LISTS[table]] ?? []) target.push(sharing.share(table, object));
   }
 }
 

@@ -1,4 +1,5 @@
 import { constants, type ClientHttp2Stream, type IncomingHttpHeaders, type IncomingHttpStatusHeader } from 'node:http2';
+import { addAbortSignal } from 'node:stream';
 
 import type { MessageQueue, OutgoingCall } from '../../api/index.js';
 import { Code, SwarmError } from '../../base/index.js';
@@ -51,9 +52,10 @@ export class ClientCall implements OutgoingCall {
   }
 
   cancel(reason: SwarmError): void {
-    if (this.#stream.closed || (this.replies.isEnded && this.#stream.writableEnded)) return;
+    if (this.#stream.closed || (this.replies.isEnded && this.#stream.writableFinished)) return;
     this.replies.fail(reason);
-    this.#stream.close(constants.NGHTTP2_CANCEL);
+    // Not close(): it would end the request properly first, and half a stream would pass for a whole one.
+    addAbortSignal(AbortSignal.abort(), this.#stream);
   }
 
   #onResponse(headers: IncomingHttpHeaders & IncomingHttpStatusHeader): void {

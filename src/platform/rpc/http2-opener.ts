@@ -44,7 +44,7 @@ export class Http2Opener implements CallOpener {
     };
     const attempt = this.#target.connect(this.#clock, this.#closed.signal).then((socket) => {
       const connection = new Connection(this.#target, socket, this.#clock, this.#keepalivePeriodMs, () => {
-        if (connection.isTooLively) this.#keepalivePeriodMs *= 2;
+        if (connection.isTooLively && this.#connection === attempt) this.#keepalivePeriodMs *= 2;
         forget();
       });
       return connection;

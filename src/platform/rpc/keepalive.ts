@@ -37,7 +37,10 @@ export class Keepalive {
 
   callOpened(): void {
     this.#openCalls++;
-    this.#timer ??= this.#clock.setTimer(this.#periodMs, () => this.#look());
+    if (this.#timer !== undefined) return;
+    this.#heardBytes = this.#socket.bytesRead;
+    this.#provenBytes = -1;
+    this.#timer = this.#clock.setTimer(this.#periodMs, () => this.#look());
   }
 
   callClosed(): void {
@@ -50,11 +53,7 @@ export class Keepalive {
 
   #look(): void {
     this.#timer = undefined;
-    if (this.#session.destroyed) return;
-    if (this.#openCalls === 0) {
-      this.#heardBytes = -1;
-      return;
-    }
+    if (this.#session.destroyed || this.#openCalls === 0) return;
     const { bytesRead, bytesWritten } = this.#socket;
     if (bytesRead !== this.#heardBytes) {
       this.#heardBytes = bytesRead;

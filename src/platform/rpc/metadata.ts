@@ -38,12 +38,11 @@ export function requestHeaders(head: CallHead, authority: string, scheme: string
   };
   if (head.timeoutMs !== undefined) headers['grpc-timeout'] = encodeTimeout(head.timeoutMs);
   for (const [name, value] of head.metadata) {
-    const key = name.toLowerCase();
-    if (RESERVED.test(key)) continue;
-    if (!/^[0-9a-z_.-]+$/.test(key) || !/^[ -~]*$/.test(value)) {
+    if (RESERVED.test(name)) continue;
+    if (!/^[0-9a-z_.-]+$/.test(name) || !/^[ -~]*$/.test(value)) {
       throw new SwarmError(Code.INTERNAL, `header ${JSON.stringify(name)} is not printable ASCII`);
     }
-    headers[key] = value;
+    headers[name] = value;
   }
   return headers;
 }

@@ -25,7 +25,7 @@ export function beginServerCall(
   const refusal = httpProblem(headers);
   if (refusal !== undefined) {
     stream.respond({ ':status': refusal }, { endStream: true });
-    leave(stream);
+    stream.resume();
     return undefined;
   }
   const encoding = readEncoding(headers);
@@ -34,6 +34,8 @@ export function beginServerCall(
   );
   const call = new ServedCall(new ServerStream(stream, reader), environment);
   stream.on('end', () => {
+    // A stream that is reset ends too; its close says how.
+    if (stream.aborted) return;
     if (reader.isInsideMessage) call.reject(new SwarmError(Code.INTERNAL, 'unexpected EOF'));
     else reader.messages.finish();
   });
@@ -41,7 +43,17 @@ export function beginServerCall(
   return { call, done: call.run(() => readHead(headers, encoding)) };
 }
 
-/** The server's end of a call, on its stream. */
+/** Answers a stream with an error and nothing else. */
+export function refuseStream(stream: ServerHttp2Stream, error: SwarmError): void {
+  stream.on('error', () => undefined);
+  stream.respond({ ...REPLY_HEADERS, ...statusTrailers(error) }, { endStream: true });
+  stream.resume();
+}
+
+/**
+ * The server's end of a call, on its stream. What the caller still sends after the reply is dropped; ending
+ * the stream is left to him, as a reset from here would overtake the trailers.
+ */
 class ServerStream implements IncomingCall {
   readonly #stream: ServerHttp2Stream;
   readonly #reader: MessageReader;
@@ -67,14 +79,14 @@ class ServerStream implements IncomingCall {
     if (last !== undefined) this.#begin();
     if (!stream.headersSent) {
       stream.respond({ ...REPLY_HEADERS, ...trailers }, { endStream: true });
-      leave(stream);
+      stream.resume();
       return;
     }
     stream.on('wantTrailers', () => {
       if (stream.destroyed) return;
       stream.sendTrailers(trailers);
-      leave(stream);
     });
+    stream.resume();
     stream.end(last === undefined ? undefined : encodeFrame(last));
   }
 
@@ -94,11 +106,4 @@ function httpProblem(headers: IncomingHttpHeaders): number | undefined {
   if (headers[':method'] !== 'POST') return constants.HTTP_STATUS_METHOD_NOT_ALLOWED;
   if (!isGrpc(headers['content-type'])) return constants.HTTP_STATUS_UNSUPPORTED_MEDIA_TYPE;
   return undefined;
-}
-
-/** After the reply: what the caller still sends is dropped, and he is told to stop. */
-function leave(stream: ServerHttp2Stream): void {
-  if (stream.readableEnded || stream.destroyed) return;
-  stream.resume();
-  stream.close(constants.NGHTTP2_NO_ERROR);
 }

@@ -1,4 +1,4 @@
-import { constants, type Http2Server, type ServerHttp2Session } from 'node:http2';
+import type { Http2Server, ServerHttp2Session } from 'node:http2';
 import type { Socket } from 'node:net';
 
 import {
@@ -15,7 +15,7 @@ import {
 import { Code, SwarmError, codeName, type Clock, type Logger } from '../../base/index.js';
 import { callerOf } from './peer.js';
 import { PeerLog } from './peer-log.js';
-import { beginServerCall } from './server-call.js';
+import { beginServerCall, refuseStream } from './server-call.js';
 import { CONNECTION_WINDOW_BYTES } from './settings.js';
 
 /** How long calls and connections may take to end by themselves when the server ends them. */
@@ -95,7 +95,7 @@ export class Http2RpcServer implements RpcServer {
       // GOAWAY first, so that callers know which calls were never begun.
       if (!session.closed && !session.destroyed) session.close();
       const calls = this.#sessions.get(session) ?? [];
-      for (const call of calls) call.abort(new SwarmError(Code.UNAVAILABLE, 'transport is closing'));
+      for (const call of calls) call.abort(closingError());
     }
     return grace;
   }
@@ -121,7 +121,7 @@ export class Http2RpcServer implements RpcServer {
     session.on('error', () => undefined);
     session.on('stream', (stream, headers) => {
       if (this.#closed !== undefined) {
-        stream.close(constants.NGHTTP2_REFUSED_STREAM);
+        refuseStream(stream, closingError());
         return;
       }
       const begun = beginServerCall(stream, headers, environment);
@@ -172,4 +172,9 @@ class Grace {
 
 function hostOf(caller: Caller): string {
   return splitHostPort(caller.remoteAddr).host;
+}
+
+/** In grpc-go's words: followers of stock managers know them and look for another leader. */
+function closingError(): SwarmError {
+  return new SwarmError(Code.UNAVAILABLE, 'transport is closing');
 }
