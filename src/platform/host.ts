@@ -13,7 +13,12 @@ const MANAGED = /^(docker|br-|veth|cni|flannel|lxcbr|virbr)/;
 const GO_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', ia32: '386', arm: 'arm' };
 
 /** Architectures as the kernel names them, from Node's names. */
-const KERNEL_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64', ia32: 'i686', arm: 'armv7l' };
+const KERNEL_ARCHITECTURES: Readonly<Record<string, string>> = {
+  x64: 'x86_64',
+  arm64: 'aarch64',
+  ia32: 'i686',
+  arm: 'armv7l',
+};
 
 /** The interfaces of this machine that have addresses. */
 export function hostInterfaces(): readonly HostInterface[] {

@@ -7,5 +7,6 @@ export * from './host.js';
 export * from './http-server.js';
 export * from './logger.js';
 export * from './metrics.js';
+export * from './process-executor/index.js';
 export * from './random.js';
 export * from './rpc/index.js';

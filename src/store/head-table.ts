@@ -15,8 +15,9 @@ interface Staged<T> {
  */
 export class HeadTable<T extends StoredObject> {
   readonly #staged = new Map<string, Staged<T>>();
-  /** The staged objects again, to find them. */
+  /** The staged objects again, to find them; most transactions search nothing, so it follows only when asked. */
   readonly #objects: Table<T>;
+  readonly #unindexed = new Set<string>();
   #sizeDifference = 0;
 
   constructor(
@@ -67,7 +68,7 @@ export class HeadTable<T extends StoredObject> {
     const committed = this.committed.find(by);
     if (this.#staged.size === 0) return committed;
     const unchanged = committed.filter((object) => !this.#staged.has(object.id));
-    const staged = this.#objects.find(by);
+    const staged = this.#indexed().find(by);
     if (staged.length === 0) return unchanged;
     return [...unchanged, ...staged].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -79,12 +80,22 @@ export class HeadTable<T extends StoredObject> {
       return;
     }
     this.#staged.set(id, { object, changes });
-    if (object === undefined) this.#objects.remove(id);
-    else this.#objects.put(object);
+    this.#unindexed.add(id);
+  }
+
+  #indexed(): Table<T> {
+    for (const id of this.#unindexed) {
+      const object = this.#staged.get(id)?.object;
+      if (object === undefined) this.#objects.remove(id);
+      else this.#objects.put(object);
+    }
+    this.#unindexed.clear();
+    return this.#objects;
   }
 
   #forget(id: string): void {
     this.#staged.delete(id);
+    this.#unindexed.delete(id);
     this.#objects.remove(id);
   }
 }

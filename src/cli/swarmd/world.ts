@@ -20,7 +20,7 @@ import type { DaemonFlags } from './daemon.js';
 export interface World {
   readonly deps: NodeDeps & { readonly executor: Executor };
   /** Removes what tasks of this node left behind, when it leaves its swarm. */
-  readonly removeTasks: (nodeId: string) => Promise<void>;
+  readonly removeTasks: () => Promise<void>;
 }
 
 /** Builds the real world for these flags. InvalidArgument naming the flag that is wrong. */
@@ -53,7 +53,7 @@ export function createWorld(flags: DaemonFlags): World {
       openDatabase: (path) => new SqliteAgentDatabase(path),
       hostAddress,
     },
-    removeTasks: async () => undefined,
+    removeTasks: () => executor.removeAll(new AbortController().signal),
   };
 }
 
