@@ -28,7 +28,9 @@ export interface SimClusterOptions {
 
 /** A lost reply: whether the call took effect is not known. */
 export function replyLost(): SwarmError {
-  return new SwarmError(Code.UNAVAILABLE, 'the manager was killed before it replied', { details: { kind: 'reply-lost' } });
+  return new SwarmError(Code.UNAVAILABLE, 'the manager was killed before it replied', {
+    details: { kind: 'reply-lost' },
+  });
 }
 
 /**

@@ -22,7 +22,12 @@ export const STATE_DIR = '/var/lib/swarmd';
 export const CONTROL_SOCKET = '/run/swarmd.sock';
 
 /** Longest time that operations of a disk take; those left out take none. */
-const DISK_MS_MAX: Partial<Record<DiskOperation['kind'], number>> = { write: 0.2, sync: 4, rename: 0.1, syncDirectory: 2 };
+const DISK_MS_MAX: Partial<Record<DiskOperation['kind'], number>> = {
+  write: 0.2,
+  sync: 4,
+  rename: 0.1,
+  syncDirectory: 2,
+};
 
 const NEVER = new AbortController().signal;
 

@@ -1,4 +1,10 @@
-import { NodeSpec_Availability, NodeStatus_State, TaskState, taskState, UpdateStatus_UpdateState } from '../api/index.js';
+import {
+  NodeSpec_Availability,
+  NodeStatus_State,
+  TaskState,
+  taskState,
+  UpdateStatus_UpdateState,
+} from '../api/index.js';
 import type { Clock } from '../base/index.js';
 import type { ObjectEvent, ReadTransaction, StoreEvent } from '../store/index.js';
 import type { StoreWatcher } from './observer.js';
