@@ -1,4 +1,4 @@
-import { equals } from '@bufbuild/protobuf';
+import { create, equals } from '@bufbuild/protobuf';
 import { Option } from 'commander';
 
 import {
@@ -47,6 +47,9 @@ const COLUMNS: readonly Column[] = [
   { title: 'Ports', weight: 2, widthMin: 8 },
 ];
 
+/** A spec to which every flag applies. */
+const ANY_SPEC = create(ServiceSpecSchema, { mode: { case: 'replicated', value: {} } });
+
 /** Adds the commands about services. */
 export function addServiceCommands(program: Program): void {
   const noun = program.noun('service', 'Services', ['svc']);
@@ -68,7 +71,7 @@ function addChanges(noun: Noun): void {
       description: 'Create a service, and wait until it runs',
       options: [...serviceOptions(), ...createOptions(), ...WAIT_OPTIONS()],
     },
-    (session, _args, flags) => create(session, flags),
+    (session, _args, flags) => createService(session, flags),
   );
   noun.command<ServiceFlags & WaitFlags>(
     {
@@ -123,7 +126,7 @@ function addReaders(noun: Noun): void {
   );
 }
 
-async function create(session: Session, given: ServiceFlags & WaitFlags): Promise<void> {
+async function createService(session: Session, given: ServiceFlags & WaitFlags): Promise<void> {
   const timeoutMs = timeoutOf(given);
   const flags = await withEnvironmentFiles(session, given);
   // Once without what is in the cluster: a mistyped flag is refused before anything is asked.
@@ -136,9 +139,10 @@ async function create(session: Session, given: ServiceFlags & WaitFlags): Promis
 async function update(session: Session, given: string, changes: ServiceFlags & WaitFlags): Promise<void> {
   const timeoutMs = timeoutOf(changes);
   const flags = await withEnvironmentFiles(session, changes);
+  // On any spec at first: a mistyped flag is refused before anything is asked.
+  withFlags(ANY_SPEC, flags);
   const service = await resolveService(session, given);
   const present = specOf(service);
-  withFlags(present, flags);
   const spec = withFlags(present, flags, await lookUpReferences(session, flags));
   if (equals(ServiceSpecSchema, present, spec)) {
     await session.note(`service ${given}: nothing to change`);

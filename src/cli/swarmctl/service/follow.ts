@@ -42,10 +42,8 @@ export async function followService(session: Session, serviceId: string, options
       await view.show(progress);
       const nowMs = clock.monotonicMs();
       if (since?.state !== progress.state) since = { state: progress.state, atMs: nowMs };
-      if (progress.state !== 'working' && nowMs - since.atMs >= STABLE_MS)
-        return conclude(seen.service, progress, cause);
-      if (options.timeoutMs !== undefined && nowMs - startMs >= options.timeoutMs)
-        throw timedOut(seen.service, progress);
+      if (progress.state !== 'working' && nowMs - since.atMs >= STABLE_MS) return conclude(seen, progress, cause);
+      if (options.timeoutMs !== undefined && nowMs - startMs >= options.timeoutMs) throw timedOut(progress);
       await sleep(clock, Math.max(LOOK_PERIOD_MS, (nowMs - lookedMs) * PAUSE_PER_LOOK), signal);
     }
   } catch (error) {
@@ -55,14 +53,15 @@ export async function followService(session: Session, serviceId: string, options
   }
 }
 
-function conclude(service: Service, progress: Progress, cause: string): void {
+function conclude({ service }: ServiceView, progress: Progress, cause: string): void {
   if (progress.state === 'settled') return;
-  const reason = [progress.failure, cause].filter((text) => text !== undefined && text !== '').join(': ');
-  throw new SwarmError(Code.ABORTED, `service ${nameOf(service)}: ${reason}${detailsOf(progress)}`);
+  const isRolledBack = service.updateStatus?.state === UpdateStatus_UpdateState.ROLLBACK_COMPLETED;
+  const failure = isRolledBack && cause !== '' ? cause : (progress.failure ?? '');
+  throw new SwarmError(Code.ABORTED, `service ${progress.name}: ${failure}${detailsOf(progress)}`);
 }
 
-function timedOut(service: Service, progress: Progress): SwarmError {
-  const message = `service ${nameOf(service)}: not settled in time: ${progress.headline}${detailsOf(progress)}`;
+function timedOut(progress: Progress): SwarmError {
+  const message = `service ${progress.name}: gave up waiting: ${progress.headline}${detailsOf(progress)}`;
   return new SwarmError(Code.DEADLINE_EXCEEDED, message);
 }
 
@@ -73,10 +72,6 @@ function detailsOf({ reasons }: Progress): string {
 /** Why a rollback began, which its end does not say any more. */
 function rollbackCause({ updateStatus }: Service): string | undefined {
   return updateStatus?.state === UpdateStatus_UpdateState.ROLLBACK_STARTED ? updateStatus.message : undefined;
-}
-
-function nameOf(service: Service): string {
-  return service.spec?.annotations?.name ?? service.id;
 }
 
 /** Looks until a leader answers; an election takes some seconds. */

@@ -14,7 +14,7 @@ export class ProgressView {
 
   /** Shows the present state, where it differs from what is shown. */
   async show(progress: Progress): Promise<void> {
-    const lines = progressLines(progress);
+    const lines = linesOf(progress);
     const text = lines.join('\n');
     if (text === this.#shown) return;
     this.#shown = text;
@@ -27,11 +27,10 @@ export class ProgressView {
     const back = this.#drawnLines === 0 ? '' : `\u001b[${this.#drawnLines}A\u001b[J`;
     this.#drawnLines = lines.length;
     // The last column stays free: some terminals wrap as soon as it is written.
-    return back + lines.map((line) => `${fit(line, width - 1)}\n`).join('');
+    return back + lines.map((line, at) => `${fit(at === 0 ? line : `  ${line}`, width - 1)}\n`).join('');
   }
 }
 
-/** The lines of a progress: headline and reasons. */
-export function progressLines({ headline, reasons }: Progress): readonly string[] {
-  return [oneLine(headline), ...reasons.map((reason) => `  ${oneLine(reason)}`)];
+function linesOf({ name, headline, reasons }: Progress): readonly string[] {
+  return [`${name}: ${headline}`, ...reasons].map(oneLine);
 }

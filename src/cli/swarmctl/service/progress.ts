@@ -27,7 +27,9 @@ export interface ServiceView {
 export interface Progress {
   /** `settled`: as declared; `failed`: it will not get there by itself. */
   readonly state: 'working' | 'settled' | 'failed';
-  /** One line: how many run, and what the others are at. */
+  /** Name of the service. */
+  readonly name: string;
+  /** How many run, and what the others are at. */
   readonly headline: string;
   /** Why tasks do not run, the most frequent reason first. */
   readonly reasons: readonly string[];
@@ -67,11 +69,12 @@ export function judgeProgress(view: ServiceView, aim: Aim): Progress {
   const waiting = slots.flatMap(({ current }) => (current.some(isRunning) ? [] : current.slice(0, 1)));
   const headline = headlineOf(service, { running, desired, completed, outdated, stopping, waiting });
   const reasons = reasonsOf(slots);
+  const name = service.spec?.annotations?.name ?? service.id;
   const failure = updateFailure(service, aim) ?? endFailure(slots, desired, running + completed);
-  if (failure !== undefined) return { state: 'failed', headline, reasons, failure };
+  if (failure !== undefined) return { state: 'failed', name, headline, reasons, failure };
   const live = count(slots, ({ current }) => current.length > 0);
   const isThere = running + completed === desired && live <= desired && outdated === 0 && stopping === 0;
-  return { state: isThere && !isUpdating(service) ? 'settled' : 'working', headline, reasons };
+  return { state: isThere && !isUpdating(service) ? 'settled' : 'working', name, headline, reasons };
 }
 
 /** How many tasks are to run, or to have completed. */
@@ -133,8 +136,7 @@ function headlineOf(
       ? ', rolling back'
       : ', updating'
     : '';
-  const name = service.spec?.annotations?.name ?? service.id;
-  return `${name}: ${running}/${desired} running${phase}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}`;
+  return `${running}/${desired} running${phase}${parts.length === 0 ? '' : `: ${parts.join(', ')}`}`;
 }
 
 /** Why tasks wait, and why those before them failed. */
@@ -169,9 +171,8 @@ function updateFailure({ updateStatus }: Service, aim: Aim): string | undefined 
 /** Why the service will not get there: the rest of its tasks ended, and its restart policy lets them be. */
 function endFailure(slots: readonly Slot[], desired: number, done: number): string | undefined {
   const dead = slots.filter(({ current, ended }) => current.length === 0 && ended !== undefined && !isComplete(ended));
-  const [first] = dead;
-  if (first?.ended === undefined || done + dead.length < desired) return undefined;
-  return `${counted(dead.length, 'task')} failed and ${dead.length === 1 ? 'is' : 'are'} not restarted: ${errorOf(first.ended)}`;
+  if (dead.length === 0 || done + dead.length < desired) return undefined;
+  return `${counted(dead.length, 'task')} failed and will not be restarted`;
 }
 
 function isUpdating({ updateStatus }: Service): boolean {

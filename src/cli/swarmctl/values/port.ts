@@ -1,6 +1,11 @@
 import { create } from '@bufbuild/protobuf';
 
-import { PortConfig_Protocol, PortConfigSchema, type PortConfig, type PortConfig_PublishMode } from '../../../api/index.js';
+import {
+  PortConfig_Protocol,
+  PortConfigSchema,
+  type PortConfig,
+  type PortConfig_PublishMode,
+} from '../../../api/index.js';
 import { badValue } from '../usage-error.js';
 
 const PROTOCOLS: Readonly<Record<string, PortConfig_Protocol>> = {
