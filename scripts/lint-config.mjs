@@ -78,7 +78,7 @@ const config = {
     'import/no-unassigned-import': 'off',
     'import/no-cycle': 'error',
   },
-  ignorePatterns: ['src/api/gen', 'dist', 'node_modules'],
+  ignorePatterns: ['src/api/gen', 'dist', 'dist-bench', 'node_modules'],
   overrides: overrides(readLayers()),
 };
 
