@@ -20,6 +20,7 @@ import type { Acknowledged } from './acknowledged.js';
 import type { SimCluster } from './cluster.js';
 import type { SimScript } from './executor.js';
 import type { SeededRandom } from './random.js';
+import type { TaskBehaviour } from './settled.js';
 
 /** How tasks behave, by their image. */
 const SCRIPTS: Readonly<Record<string, SimScript>> = {
@@ -59,10 +60,11 @@ export function scriptOf(task: Task): SimScript {
   return SCRIPTS[imageOf(task)] ?? {};
 }
 
-/** Whether a task goes on running until it is stopped. */
-export function canRun(task: Task): boolean {
-  return GOOD_IMAGES.includes(imageOf(task));
-}
+/** What tasks come to when left alone. */
+export const BEHAVIOUR: TaskBehaviour = {
+  canRun: (task) => GOOD_IMAGES.includes(imageOf(task)),
+  canComplete: (task) => imageOf(task) === 'brief',
+};
 
 function imageOf({ spec }: Task): string {
   return spec?.runtime.case === 'container' ? spec.runtime.value.image : '';

@@ -5,7 +5,7 @@ import { Acknowledged } from './acknowledged.js';
 import { SimCluster } from './cluster.js';
 import type { Unsynced } from './disk-tree.js';
 import type { SimMachine } from './machine.js';
-import { canRun, Operator, scriptOf } from './operator.js';
+import { BEHAVIOUR, Operator, scriptOf } from './operator.js';
 import type { SeededRandom } from './random.js';
 import { unsettled } from './settled.js';
 import { TaskRules } from './task-rules.js';
@@ -13,7 +13,7 @@ import { TaskRules } from './task-rules.js';
 /** How long a cluster left alone may take until everything is as wanted, in virtual time. */
 const SETTLE_MS_MAX = 300_000;
 
-/** Lines of the trace that a failure shows. */
+/** Lines of the trace that a failure shows unless told otherwise. */
 const TAIL_LINES = 60;
 
 /** What a scenario is like. */
@@ -22,6 +22,8 @@ export interface ScenarioOptions {
   /** Random happenings before the cluster is left alone. */
   readonly happenings?: number;
   readonly workers?: number;
+  /** Lines of the trace that a failure shows. */
+  readonly tailLines?: number;
 }
 
 /** What came of it. */
@@ -43,7 +45,7 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
     const { trace, errors } = scenario.cluster;
     const logged = errors.slice(-5).map(({ atMs, message, fields }) => `${atMs.toFixed(3)} ${message} ${JSON.stringify(fields, bigints)}`);
     throw new Error(
-      `seed ${options.seed}: ${text}\n${trace.tail(TAIL_LINES)}\nlogged errors:\n${logged.join('\n')}\nreplay with SIM_SEED=${options.seed}`,
+      `seed ${options.seed}: ${text}\n${trace.tail(options.tailLines ?? TAIL_LINES)}\nlogged errors:\n${logged.join('\n')}\nreplay with SIM_SEED=${options.seed}`,
       { cause: error },
     );
   }
@@ -191,7 +193,7 @@ class Scenario {
     for (;;) {
       await cluster.step(1_000);
       this.#check();
-      const problems = await unsettled(cluster, canRun);
+      const problems = await unsettled(cluster, BEHAVIOUR);
       if (problems.length === 0) return;
       if (cluster.clock.monotonicMs() < untilMs) continue;
       throw new Error(`not settled after ${SETTLE_MS_MAX} ms:\n${problems.join('\n')}\n${nodeStates(cluster)}`);

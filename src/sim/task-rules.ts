@@ -142,7 +142,8 @@ export class TaskRules implements StoreWatcher {
     const nowMs = this.#deps.clock.monotonicMs();
     for (const other of this.#tasks.values()) {
       if (other.id === task.id || slotOf(other) !== slotOf(task) || taskState(other) !== TaskState.RUNNING) continue;
-      if (other.desiredState <= TaskState.RUNNING || this.#isStartFirst(task.serviceId)) continue;
+      // A slot that was given up and taken again does not wait for what was there before.
+      if (other.desiredState !== TaskState.SHUTDOWN || this.#isStartFirst(task.serviceId)) continue;
       const state = this.#nodes.get(other.nodeId)?.status?.state;
       const waitedMs = nowMs - (this.#stopSinceMs.get(other.id) ?? nowMs);
       const isReachable = state !== undefined && state !== NodeStatus_State.DOWN;
