@@ -23,7 +23,7 @@ export interface SimClusterOptions {
   /** Behaviour of each task; absent: all run until stopped. */
   readonly script?: (task: Task) => SimScript;
   /** What looks at every event of the manager's store. */
-  readonly watchers?: readonly StoreWatcher[];
+  readonly watchers?: (cluster: SimCluster) => readonly StoreWatcher[];
 }
 
 /** A lost reply: whether the call took effect is not known. */
@@ -54,7 +54,7 @@ export class SimCluster {
     this.random = new SeededRandom(options.seed);
     this.network = new SimNetwork({}, { clock: this.clock, random: this.random.fork() });
     this.trace = new Trace(this.clock);
-    const watchers = [this.trace, ...(options.watchers ?? [])];
+    const watchers = [this.trace, ...(options.watchers?.(this) ?? [])];
     this.#observer = new Observer(watchers, (error) => (this.#failure ??= { error }));
   }
 
@@ -68,7 +68,8 @@ export class SimCluster {
   /** Adds a host that joins as a worker, with the manager's token. */
   addWorker(options: StartOptions = {}): SimMachine {
     const machine = this.#add('w');
-    this.start(machine, { joinAddr: this.manager.addr, joinToken: this.joinToken(), ...options });
+    machine.joinOptions = { joinAddr: this.manager.addr, joinToken: this.joinToken(), ...options };
+    this.start(machine);
     return machine;
   }
 
@@ -96,7 +97,7 @@ export class SimCluster {
   /** Starts a node on a machine; after a crash without options, as an init system does. */
   start(machine: SimMachine, options: StartOptions = {}): Life {
     this.trace.note(`start ${machine.name}`);
-    const life = machine.start(options);
+    const life = machine.start({ ...machine.joinOptions, ...options });
     if (machine === this.manager) {
       life.node.subscribe(() => {
         if (this.manager.life === life) this.#observer.follow(life.node.store());
@@ -115,6 +116,11 @@ export class SimCluster {
     // What is committed is durable, so it counts although nobody may have read it.
     if (machine === this.manager) this.#observer.follow(undefined);
     machine.crash(crash, unsynced);
+  }
+
+  /** Crashes in the midst of the disk operation that is so many from now. */
+  crashAtDiskOperation(machine: SimMachine, operations: number, crash: Crash, unsynced: Unsynced): void {
+    machine.atDiskOperation(operations, () => this.crash(machine, crash, unsynced));
   }
 
   /** Stops a node in the ordinary way; takes time. */
@@ -174,9 +180,10 @@ export class SimCluster {
     return createClient(Control, mortal(channel, life));
   }
 
-  /** The id of a machine's node; empty before it has one. */
-  nodeId(machine: SimMachine): string {
-    return machine.life?.node.view().nodeId ?? '';
+  /** The machine with this node. */
+  machineOf(nodeId: string): SimMachine | undefined {
+    for (const machine of this.machines.values()) if (machine.nodeId === nodeId) return machine;
+    return undefined;
   }
 
   #add(prefix: string): SimMachine {

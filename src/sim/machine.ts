@@ -7,7 +7,7 @@ import type { SimClock } from './clock.js';
 import { SIM_CRYPTO } from './crypto.js';
 import type { Unsynced } from './disk-tree.js';
 import { SimDisk, type DiskOperation } from './disk.js';
-import { SimExecutor, type SimScript } from './executor.js';
+import { SimExecutor, type SimController, type SimScript } from './executor.js';
 import type { Crash, SimNetwork } from './network.js';
 import { ProcessClock } from './process.js';
 import type { SeededRandom } from './random.js';
@@ -67,6 +67,14 @@ export class SimMachine {
   disk = new SimDisk();
   executor: SimExecutor;
   life: Life | undefined;
+  /** The newest controller of every task that this host was ever given. */
+  readonly controllers = new Map<string, SimController>();
+  /** How the last node ended that was not killed. */
+  lastEnd: { readonly error: unknown } | undefined;
+  /** What the host was told to join, for starts before it has. */
+  joinOptions: StartOptions | undefined;
+  /** Of the node that ran here last. */
+  nodeId = '';
   /** Disk operations until the machine crashes in the midst of one. */
   #crashCountdown: { operations: number; readonly crash: () => void } | undefined;
   #release: () => void = () => undefined;
@@ -82,6 +90,7 @@ export class SimMachine {
     this.#diskRandom = this.#deps.random.fork();
     this.database = new SimAgentDatabase(this.#deps.random.fork());
     this.executor = new SimExecutor({ hostname: name, script: deps.script }, deps);
+    this.executor.intercept = (controller) => void this.controllers.set(controller.task.id, controller);
   }
 
   /** Starts a node on what the disk holds. */
@@ -111,6 +120,9 @@ export class SimMachine {
     this.life = life;
     this.#release = resolve;
     this.#stop = () => stop.abort(canceled(this.name));
+    node.subscribe(() => {
+      this.nodeId = node.view().nodeId || this.nodeId;
+    });
     node.ready.catch(() => undefined);
     node.run(stop.signal).then(
       () => this.#onEnd(life, undefined),
@@ -119,9 +131,9 @@ export class SimMachine {
     return life;
   }
 
-  /** Crashes in the midst of the disk operation that is so many from now. */
-  crashAtDiskOperation(operations: number, crash: Crash, unsynced: Unsynced): void {
-    this.#crashCountdown = { operations, crash: () => this.crash(crash, unsynced) };
+  /** Calls back in the midst of the disk operation that is so many from now: to crash there. Undefined: never. */
+  atDiskOperation(operations: number | undefined, crash: () => void = () => undefined): void {
+    this.#crashCountdown = operations === undefined ? undefined : { operations, crash };
   }
 
   /** Asks the node to stop in the ordinary way. Resolves, with time going on, when it has ended. */
@@ -149,7 +161,7 @@ export class SimMachine {
 
   async #onDiskOperation({ kind }: DiskOperation, clock: ProcessClock): Promise<void> {
     const countdown = this.#crashCountdown;
-    if (countdown !== undefined && --countdown.operations < 0) countdown.crash();
+    if (countdown !== undefined && clock.isAlive && --countdown.operations < 0) countdown.crash();
     const limitMs = DISK_MS_MAX[kind];
     if (limitMs !== undefined) await sleep(clock, this.#diskRandom.float() * limitMs, NEVER);
   }
@@ -157,6 +169,7 @@ export class SimMachine {
   #onEnd(life: Life, error: unknown): void {
     if (this.life !== life) return;
     life.ended = { error };
+    this.lastEnd = life.ended;
     this.life = undefined;
     life.clock.kill();
     this.executor = this.executor.successor();

@@ -45,9 +45,9 @@ function version(event: ObjectEvent): string {
 function facts(event: ObjectEvent): string {
   switch (event.table) {
     case 'task': {
-      const { slot, nodeId, desiredState, status } = event.object;
+      const { serviceId, slot, nodeId, desiredState, status } = event.object;
       const state = `${TaskState[taskState(event.object)]}/${TaskState[desiredState]}`;
-      return `slot ${slot} node ${nodeId} ${state} ${status?.err ?? ''}`;
+      return `slot ${serviceId.slice(0, 6)}.${slot} node ${nodeId} ${state} ${status?.err ?? ''}`;
     }
     case 'node': {
       const { status, spec } = event.object;
