@@ -76,6 +76,7 @@ const config = {
     'unicorn/consistent-function-scoping': 'off',
     'promise/always-return': 'off',
     'import/no-unassigned-import': 'off',
+    'import/no-named-as-default-member': 'off',
     'import/no-cycle': 'error',
   },
   ignorePatterns: ['src/api/gen', 'dist', 'dist-bench', 'node_modules'],

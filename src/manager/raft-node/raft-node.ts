@@ -1,17 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-<<<<<<< HEAD
 import { type RaftMember, RaftMemberSchema, raftpb, type StoreAction } from '../../api/index.js';
-import { Code, type Component, type DiskLock, errorText, SwarmError, toSwarmError, WakeUp } from '../../base/index.js';
-import { by, type ProposalOutcome, type Proposer, type ReplicatedStore, StoreDecoder } from '../../store/index.js';
-import { type LogDeps, loadState, logOptions, makeDurableDirectory, stateDirectories } from './load-state.js';
-=======
-import {
-  InternalRaftRequestSchema,
-  type RaftMember,
-  RaftMemberSchema,
-  raftpb,
-  type StoreAction,
-} from '../../api/index.js';
 import {
   Code,
   type Component,
@@ -22,9 +10,8 @@ import {
   toSwarmError,
   WakeUp,
 } from '../../base/index.js';
-import { by, type ProposalOutcome, type Proposer, type ReplicatedStore } from '../../store/index.js';
+import { by, type ProposalOutcome, type Proposer, type ReplicatedStore, StoreDecoder } from '../../store/index.js';
 import { type LogDeps, loadState, logOptions, stateDirectories } from './load-state.js';
->>>>>>> wt/simtest
 import { afterConfChange, fromClusterSnapshot, type Membership, NO_MEMBERS } from './membership.js';
 import { checkOptions, type RaftNodeOptions, type SnapshotPolicy } from './options.js';
 import { encodeRequest, type Proposal, ProposalQueue } from './proposals.js';
