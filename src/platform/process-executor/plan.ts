@@ -6,7 +6,7 @@ import { containerSpec, healthCheckOf, hostPorts } from '../../agent/exec/index.
 import type { ContainerSpec, PortConfig, Task } from '../../api/index.js';
 import { Code, SwarmError } from '../../base/index.js';
 import type { Account } from './accounts.js';
-import { dependencyFiles, writeDependencyFiles } from './dependency-files.js';
+import { dependencyFiles, writeDependencyFiles } from '../dependency-files.js';
 import { taskEnvironment } from './environment.js';
 import { findExecutable } from './executable.js';
 import { readIfExists, replaceFile } from './files.js';
