@@ -1,6 +1,6 @@
 import { afterEach, beforeAll, expect, it } from 'vitest';
 
-import type { DockerCli } from './support/docker-cli.js';
+import { words, type DockerCli } from './support/docker-cli.js';
 import type { Dockerd } from './support/dockerd.js';
 import { useLab } from './support/lab.js';
 import type { NetworkNamespace, TestNetwork } from './support/network.js';
@@ -113,10 +113,10 @@ requires({ root: true, dockerd: true, netns: true, cli: true })('stock engines a
     await create('spread', '--replicas', '6', 'busybox', 'sleep', '1000');
     const tasks = await converged(docker, 'spread', 6);
     const counts = Map.groupBy(tasks, (task) => task.Node);
-    expect([...counts].map(([node, list]) => [node, list.length]).sort()).toEqual([
-      ['manager', 2],
-      ['worker-1', 2],
-      ['worker-2', 2],
+    expect([...counts].map(([node, list]) => `${node} ${list.length}`).sort()).toEqual([
+      'manager 2',
+      'worker-1 2',
+      'worker-2 2',
     ]);
     for (const { docker: own, name } of workers) {
       const names = (await containersOf(own, 'spread')).map(({ Names }) => Names).sort();
@@ -143,11 +143,11 @@ requires({ root: true, dockerd: true, netns: true, cli: true })('stock engines a
     });
     await create(
       'vault',
-      ...['--secret', 'source=password,target=pw,mode=0400', '--config', 'source=settings,target=/etc/settings'],
-      ...['--config', 'source=templated,target=/etc/templated', '--hostname', '{{.Service.Name}}-{{.Task.Slot}}'],
-      ...['--env', 'WHERE={{.Node.Hostname}}', '--env', 'WHO={{.Task.Name}}', '--label', 'tier=data'],
-      ...['--env', 'TIER={{index .Service.Labels "tier"}}', '--constraint', 'node.hostname==worker-1'],
-      ...['busybox', 'sleep', '1000'],
+      ...words('--secret source=password,target=pw,mode=0400 --config source=settings,target=/etc/settings'),
+      ...words('--config source=templated,target=/etc/templated --hostname {{.Service.Name}}-{{.Task.Slot}}'),
+      ...words('--env WHERE={{.Node.Hostname}} --env WHO={{.Task.Name}} --label tier=data --env'),
+      'TIER={{index .Service.Labels "tier"}}',
+      ...words('--constraint node.hostname==worker-1 busybox sleep 1000'),
     );
     const [task] = await converged(docker, 'vault', 1);
     const [container] = await containersOf(worker(0).docker, 'vault');
@@ -179,7 +179,7 @@ requires({ root: true, dockerd: true, netns: true, cli: true })('stock engines a
     });
     for (const { Name, ID, Node } of tasks) {
       const of = lines.filter((line) => line.startsWith(`${Name}.${ID.slice(0, 12)}@${Node} `));
-      expect(of.map((line) => line.split('| ')[1]).sort()).toEqual(['one', 'three', 'two']);
+      expect(of.map((line) => line.split('| ')[1] ?? '').sort()).toEqual(['one', 'three', 'two']);
     }
     const [first] = tasks;
     const tail = await docker.run(['service', 'logs', '--raw', '--tail', '1', first?.ID ?? '']);
@@ -214,7 +214,7 @@ requires({ root: true, dockerd: true, netns: true, cli: true })('stock engines a
   it('publishes host ports and reports them', async () => {
     await create(
       'site',
-      ...['--mode', 'global', '--publish', 'mode=host,target=80,published=8080'],
+      ...words('--mode global --publish mode=host,target=80,published=8080'),
       ...shell('echo "served by $(hostname)" > /www/index.html; exec httpd -f -p 80 -h /www'),
     );
     const tasks = await converged(docker, 'site', 2);
