@@ -29,7 +29,8 @@ export async function ask(engine: Engine, row: Row): Promise<Compared> {
       await delay(again);
       continue;
     }
-    for (const [name, path] of Object.entries(row.remember ?? {})) engine.values.set(name, String(member(body, ...path)));
+    for (const [name, path] of Object.entries(row.remember ?? {}))
+      engine.values.set(name, String(member(body, ...path)));
     return {
       status: answer.status,
       headers: Object.fromEntries((row.headersCompared ?? []).map((name) => [name, answer.headers[name]])),

@@ -351,6 +351,9 @@ export const REFUSED: readonly Row[] = [
   create(container('r', { Configs: [{ ConfigID: 'nope', ConfigName: 'nope', Runtime: {} }] })),
   create(container('r', { Hostname: '{{' })),
   create(container('r', { Env: ['A={{.Nope}}'] })),
+  del('/v1.41/services/rg', {
+    ours: { status: 404, body: message('service rg not found'), why: 'it was refused above' },
+  }),
   get('/v1.41/services', { pick: (body) => (names(body) as string[]).filter((name) => name === 'r') }),
 ];
 

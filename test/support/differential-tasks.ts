@@ -71,6 +71,7 @@ const withoutTimes = (event: Record<string, unknown>): unknown => ({ ...event, t
 
 const line = (body: unknown): unknown => {
   if (typeof body === 'object') return [withoutTimes(body as Record<string, unknown>)];
+  if (body === '') return [];
   const lines = String(body)
     .trim()
     .split('\n')
@@ -89,7 +90,7 @@ export const EVENTS: readonly Row[] = [
   get('/v1.41/events?until=x'),
   get('/v1.41/events?since=2&until=1'),
   get('/v1.41/events?until=1', { headersCompared: ['content-type'] }),
-  get('/v1.41/events?since=0&until=$now&filters={"scope":["weird"]}'),
+  get('/v1.41/events?since=$started&until=$now&filters={"scope":["weird"]}'),
   post('/v1.41/secrets/create', { Name: 'sec', Data: 'c2VjcmV0', Labels: { x: 'y' } }),
   post('/v1.41/configs/create', { Name: 'cfg', Data: 'c2VjcmV0' }, { remember: { cfg: ['ID'] } }),
   get('/v1.41/configs/cfg', { remember: { version: ['Version', 'Index'] } }),
@@ -111,20 +112,22 @@ export const EVENTS: readonly Row[] = [
   { method: 'DELETE', path: '/v1.41/configs/cfg' },
   { method: 'DELETE', path: '/v1.41/services/svc' },
   ...['secret', 'config', 'service', 'node'].flatMap((type) => [
-    get(`/v1.41/events?since=0&until=$now&filters={"type":["${type}"],"scope":["swarm"]}`, {
+    get(`/v1.41/events?since=$started&until=$now&filters={"type":["${type}"],"scope":["swarm"]}`, {
       pick: line,
       until: (body) => JSON.stringify(body).includes('remove') || type === 'node',
     }),
   ]),
-  get('/v1.41/events?since=0&until=$now&filters={"config":["cfg"],"event":["remove"]}', { pick: line }),
-  get('/v1.41/events?since=0&until=$now&filters={"config":["c"]}', { pick: line }),
-  get('/v1.41/events?since=0&until=$now&filters={"config":["$cfg"]}', { pick: line }),
-  get('/v1.41/events?since=0&until=$now&filters={"service":["svc"],"event":["create","remove"]}', { pick: line }),
-  get('/v1.41/events?since=0&until=$now&filters={"service":["svc"],"config":["cfg"],"event":["create"]}', {
+  get('/v1.41/events?since=$started&until=$now&filters={"config":["cfg"],"event":["remove"]}', { pick: line }),
+  get('/v1.41/events?since=$started&until=$now&filters={"config":["cf"],"type":["config"]}', { pick: line }),
+  get('/v1.41/events?since=$started&until=$now&filters={"config":["$cfg"]}', { pick: line }),
+  get('/v1.41/events?since=$started&until=$now&filters={"service":["svc"],"event":["create","remove"]}', {
     pick: line,
   }),
-  get('/v1.41/events?since=0&until=$now&filters={"type":["container"]}'),
-  get('/v1.41/events?since=0&until=$now&filters={"scope":["local"],"type":["secret"]}'),
-  get('/v1.41/events?since=0&until=$now&filters={"label":["x"],"type":["secret"]}'),
-  get('/v1.41/events?since=0&until=$now&filters={"label":["name=sec"],"event":["create"]}', { pick: line }),
+  get('/v1.41/events?since=$started&until=$now&filters={"service":["svc"],"config":["cfg"],"event":["create"]}', {
+    pick: line,
+  }),
+  get('/v1.41/events?since=$started&until=$now&filters={"type":["container"]}'),
+  get('/v1.41/events?since=$started&until=$now&filters={"scope":["local"],"type":["secret"]}'),
+  get('/v1.41/events?since=$started&until=$now&filters={"label":["x"],"type":["secret"]}'),
+  get('/v1.41/events?since=$started&until=$now&filters={"label":["name=sec"],"event":["create"]}', { pick: line }),
 ];

@@ -295,7 +295,9 @@ export class LocalNode {
     if (runner === undefined) return new ApiError('unavailable', TEXTS.noSwarm);
     const { error } = runner.status();
     if (error === TEXTS.locked || error === TEXTS.certificatesExpired) return new ApiError('unavailable', error);
-    return new ApiError('unavailable', runner.view()?.role === 'swarm-worker' ? TEXTS.worker : TEXTS.noControl);
+    const node = runner.node();
+    if (node === undefined) return new ApiError('unavailable', TEXTS.noSwarm);
+    return new ApiError('unavailable', node.view().role === 'swarm-worker' ? TEXTS.worker : TEXTS.noControl);
   }
 
   #run(start: SavedStart, extra: Partial<NodeOptions>): NodeRunner {

@@ -123,15 +123,17 @@ async function info(context: RouteContext, request: HttpRequest): Promise<HttpRe
 /** The swarm part of `/info` (engine-api E-272). */
 async function swarmInfo(context: RouteContext, request: HttpRequest): Promise<Record<string, unknown>> {
   const status = context.node.status();
-  const managers = status.view?.managers ?? [];
+  // Between two runs of the node nothing is said of what the last one knew.
+  const view = context.node.node()?.view();
+  const managers = view?.managers ?? [];
   const base = {
-    NodeID: status.view?.nodeId ?? '',
+    NodeID: view?.nodeId ?? '',
     NodeAddr: status.nodeAddr,
     LocalNodeState: status.state,
     ControlAvailable: false,
     Error: status.error,
     RemoteManagers:
-      status.state === 'inactive' || managers.length === 0
+      managers.length === 0
         ? null
         : managers.map(({ peer }) => ({ NodeID: peer?.nodeId ?? '', Addr: peer?.addr ?? '' })),
   };
