@@ -187,6 +187,12 @@ export const SWARM: readonly Row[] = [
   post('/v1.41/swarm/leave?force=false', undefined),
   post('/v1.41/swarm/leave?force=1', undefined),
   get('/info', { pick: swarmPart }),
+  init({ DefaultAddrPool: [] }),
+  get('/v1.41/swarm', {
+    pick: (body) => member(body, 'DefaultAddrPool'),
+    ours: { status: 200, body: ['10.0.0.0/8'], why: 'stock shows null for an empty list until it restarts (E-325)' },
+  }),
+  post('/v1.41/swarm/leave?force=1', undefined),
   init({
     DefaultAddrPool: ['10.20.0.0/16', '10.30.0.0/16'],
     SubnetSize: 26,

@@ -35,6 +35,7 @@ import {
   isUnspecifiedAddress,
   type HostInterface,
 } from './addresses.js';
+import { withDeadlines } from './deadline-channel.js';
 import { NodeRunner, type LocalNodeState } from './node-runner.js';
 import { StateFile, type SavedStart } from './state-file.js';
 import { quorumLossText, TEXTS } from './texts.js';
@@ -105,11 +106,20 @@ export interface ManagerAccess {
   readonly nodeId: string;
 }
 
+/** What the routes use of a {@link LocalNode}. */
+export type LocalSwarm = Pick<
+  LocalNode,
+  'init' | 'join' | 'leave' | 'unlock' | 'status' | 'manager' | 'store' | 'subscribe'
+>;
+
 /** State of this engine with regard to swarm mode. */
 export interface LocalNodeStatus {
   readonly state: LocalNodeState;
   readonly error: string;
+  /** Undefined while no node runs: between two runs nothing is said of what the last one knew. */
   readonly view: NodeView | undefined;
+  /** Whether the local manager answers. */
+  readonly isManager: boolean;
   /** Address advertised, without port. */
   readonly nodeAddr: string;
   readonly dataPathAddr: string;
@@ -164,6 +174,8 @@ export class LocalNode {
       try {
         await runner.ready;
       } catch (error) {
+        // A locked manager keeps its data and its state, so that unlocking it goes on from there.
+        if (tlsProblemOf(error) === 'locked') throw new ApiError('unavailable', TEXTS.locked, error);
         this.#runner = undefined;
         if (!request.forceNewCluster) await this.#stateFile.clear();
         throw startFailure(error);
@@ -242,12 +254,13 @@ export class LocalNode {
 
   status(): LocalNodeStatus {
     const runner = this.#runner;
-    const view = runner?.view();
+    const view = this.#activeNode()?.view();
     const { state, error } = runner?.status() ?? { state: 'inactive', error: '' };
     const start = runner === undefined ? undefined : this.#start;
     const nodeAddr =
       hostOf(start?.advertiseAddr ?? '') || hostOf(view?.advertiseAddr ?? '') || (start?.localAddr ?? '');
-    return { state, error, view, nodeAddr, dataPathAddr: start?.dataPathAddr ?? '' };
+    const isManager = this.#activeNode()?.control() !== undefined;
+    return { state, error, view, isManager, nodeAddr, dataPathAddr: start?.dataPathAddr ?? '' };
   }
 
   /** Access to the local manager, or the text that says why there is none (E-310). */
@@ -256,10 +269,11 @@ export class LocalNode {
     const channel = node?.control();
     const store = node?.store();
     if (node === undefined || channel === undefined || store === undefined) throw this.#notManager();
+    const timed = withDeadlines(channel, this.#deps.clock);
     return {
-      control: createClient(Control, channel),
-      ca: createClient(CA, channel),
-      logs: createClient(Logs, channel),
+      control: createClient(Control, timed),
+      ca: createClient(CA, timed),
+      logs: createClient(Logs, timed),
       store,
       nodeId: node.view().nodeId,
     };
@@ -271,9 +285,9 @@ export class LocalNode {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** The running node, whatever its role. */
-  node(): SwarmNode | undefined {
-    return this.#activeNode();
+  /** The local manager's store; undefined unless this node is a manager that serves. */
+  store(): Store | undefined {
+    return this.#activeNode()?.store();
   }
 
   #changed(): void {

@@ -72,13 +72,15 @@ async function info(context: RouteContext, request: HttpRequest): Promise<HttpRe
     DriverStatus: null,
     Plugins: { Volume: ['local'], Network: ['host', 'null'], Authorization: null, Log: ['json-file'] },
     MemoryLimit: true,
-    SwapLimit: false,
+    SwapLimit: true,
     CpuCfsPeriod: true,
     CpuCfsQuota: true,
     CPUShares: true,
-    CPUSet: false,
+    CPUSet: true,
     PidsLimit: true,
     IPv4Forwarding: true,
+    BridgeNfIptables: true,
+    BridgeNfIp6tables: true,
     Debug: false,
     NFd: 0,
     OomKillDisable: false,
@@ -123,11 +125,9 @@ async function info(context: RouteContext, request: HttpRequest): Promise<HttpRe
 /** The swarm part of `/info` (engine-api E-272). */
 async function swarmInfo(context: RouteContext, request: HttpRequest): Promise<Record<string, unknown>> {
   const status = context.node.status();
-  // Between two runs of the node nothing is said of what the last one knew.
-  const view = context.node.node()?.view();
-  const managers = view?.managers ?? [];
+  const managers = status.view?.managers ?? [];
   const base = {
-    NodeID: view?.nodeId ?? '',
+    NodeID: status.view?.nodeId ?? '',
     NodeAddr: status.nodeAddr,
     LocalNodeState: status.state,
     ControlAvailable: false,
@@ -137,7 +137,7 @@ async function swarmInfo(context: RouteContext, request: HttpRequest): Promise<R
         ? null
         : managers.map(({ peer }) => ({ NodeID: peer?.nodeId ?? '', Addr: peer?.addr ?? '' })),
   };
-  if (context.node.node()?.control() === undefined) return base;
+  if (!status.isManager) return base;
   try {
     return { ...base, ControlAvailable: true, ...(await managerInfo(context, request)) };
   } catch (error) {
