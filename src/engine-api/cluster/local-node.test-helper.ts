@@ -4,7 +4,8 @@ import type { NodeOptions, NodeView, SwarmNode } from '../../node/index.js';
 import { SimClock, SimDisk } from '../../sim/index.js';
 import { MemoryStore } from '../../store/index.js';
 import type { HostInterface } from './addresses.js';
-import { LocalNode, type InitRequest, type JoinRequest } from './local-node.js';
+import { LocalNode } from './local-node.js';
+import type { InitRequest, JoinRequest } from './start-request.js';
 
 /** Where the tests keep the swarm's state. */
 export const STATE_DIR = '/swarm';
