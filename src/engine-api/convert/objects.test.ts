@@ -12,6 +12,7 @@ import {
   NodeSchema,
   NodeSpec_Availability,
   NodeStatus_State,
+  PortConfig_PublishMode,
   RaftMemberStatus_Reachability,
   SecretSchema,
   TaskSchema,
@@ -286,7 +287,7 @@ describe('a task', () => {
         message: 'started',
         err: 'none',
         runtimeStatus: { case: 'container', value: { containerId: 'c', pid: 5, exitCode: 0 } },
-        portStatus: { ports: [{ targetPort: 80, publishedPort: 8080, publishMode: 1 }] },
+        portStatus: { ports: [{ targetPort: 80, publishedPort: 8080, publishMode: PortConfig_PublishMode.HOST }] },
       },
       desiredState: TaskState.COMPLETE,
       networks: [

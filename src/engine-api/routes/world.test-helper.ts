@@ -1,5 +1,5 @@
 import { bindService, CA, createClient, LocalChannel, Logs, type ServiceHandlers } from '../../api/index.js';
-import { SILENT_LOGGER, SwarmError, Code } from '../../base/index.js';
+import { SILENT_LOGGER } from '../../base/index.js';
 import type { NodeView } from '../../node/index.js';
 import { cluster, fixture, type Fixture } from '../../manager/control-api/test-fixture.js';
 import { SeededRandom, SimClock } from '../../sim/index.js';
@@ -96,7 +96,7 @@ export class RoutesWorld {
   }
 
   get(path: string, signal?: AbortSignal): Promise<Answer> {
-    return this.send('GET', path, undefined, { ...(signal === undefined ? {} : { signal }) });
+    return this.send('GET', path, undefined, signal === undefined ? {} : { signal });
   }
 
   post(path: string, body?: unknown, headers: Readonly<Record<string, string>> = {}): Promise<Answer> {
@@ -160,11 +160,6 @@ export class RoutesWorld {
       },
     };
   }
-}
-
-/** The refusal of a control call, as the store makes them. */
-export function storeError(code: Code, text: string): SwarmError {
-  return new SwarmError(code, text);
 }
 
 async function wholeBody(
