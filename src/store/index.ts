@@ -1,5 +1,5 @@
 export * from './by.js';
-export { encodableService, encodableSnapshot, encodableTask } from './encode.js';
+export { encodeObject } from './encode.js';
 export { deepFreeze, sameMessage } from './freeze.js';
 export * from './memory-store.js';
 export * from './proposer.js';
