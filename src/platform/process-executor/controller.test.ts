@@ -216,7 +216,7 @@ describe('the agent starting anew', () => {
 
   it('reports the exit code of a task that ended meanwhile', async () => {
     const task = shell('read line <"$GATE"; echo late; exit 7', { env: [`GATE=${join(world.dir, 'gate')}`] });
-    execFileSync('mkfifo', [join(world.dir, 'gate')]);
+    execFileSync('sh', ['-c', 'mkfifo "$0"', join(world.dir, 'gate')]);
     const before = await world.run(task);
     await before.close();
     await world.restart();
