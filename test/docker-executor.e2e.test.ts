@@ -23,7 +23,7 @@ import { SILENT_LOGGER } from '../src/base/index.js';
 import { CryptoRandom, SystemClock } from '../src/platform/index.js';
 import { DockerClient } from '../src/platform/docker-client/index.js';
 import { DockerExecutor } from '../src/platform/docker-executor/index.js';
-import { Dockerd, dockerdMissing } from './support/dockerd.js';
+import { Dockerd, dockerdMissing } from './support/engine.js';
 
 type Fields<T> = Exclude<T, { $typeName: string }>;
 type TaskFields = Fields<MessageInitShape<typeof TaskSchema>>;

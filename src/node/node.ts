@@ -21,6 +21,7 @@ import {
   canceled,
   isSwarmError,
   LinkedController,
+  makeDurableDirectory,
   WakeUp,
   type Clock,
   type Disk,
@@ -43,6 +44,9 @@ import { obtainIdentity } from './identity.js';
 import type { NodeOptions } from './options.js';
 import { RemotesFile } from './remotes-file.js';
 import type { NodeView, SwarmNode } from './swarm-node.js';
+
+/** Only the owner may look into a node's state. */
+const DIRECTORY_MODE = 0o700;
 
 /** What a node is built on. */
 export interface NodeDeps {
@@ -137,7 +141,7 @@ export class Node implements SwarmNode {
   async run(signal: AbortSignal): Promise<void> {
     let lock: DiskLock | undefined;
     try {
-      await this.#deps.disk.makeDirectory(this.#options.stateDir, 0o700);
+      await makeDurableDirectory(this.#deps.disk, this.#options.stateDir, DIRECTORY_MODE);
       lock = await this.#deps.disk.lock(this.#options.stateDir);
       await this.#runLocked(signal);
     } catch (error) {
@@ -188,7 +192,7 @@ export class Node implements SwarmNode {
     );
     this.#security = identity.security;
     const workerDir = `${this.#options.stateDir}/worker`;
-    await this.#deps.disk.makeDirectory(workerDir, 0o700);
+    await makeDurableDirectory(this.#deps.disk, workerDir, DIRECTORY_MODE);
     const database = this.#deps.openDatabase(`${workerDir}/tasks.db`);
     try {
       const life = this.#createLife(identity.security, identity.newRootCa, database, connector);

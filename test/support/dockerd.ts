@@ -1,141 +1,109 @@
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 
-import { pack } from 'tar-stream';
+import { runCommand } from './docker-cli.js';
+import { EngineClient } from './engine-client.js';
+import { Program } from './program.js';
+import { cgroupParent } from './scratch.js';
+import { waitFor } from './wait.js';
 
-import { DockerClient } from '../../src/platform/docker-client/index.js';
-
+const DOCKERD = '/usr/sbin/dockerd';
 const BUSYBOX = '/bin/busybox';
-const START_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 30_000;
-const POLL_MS = 50;
+/** Programs of the image that tests use. */
+const APPLETS = [
+  'sh',
+  'sleep',
+  'cat',
+  'echo',
+  'env',
+  'hostname',
+  'httpd',
+  'ls',
+  'nc',
+  'stat',
+  'true',
+  'false',
+  'date',
+  'wget',
+];
 
-/** Programs of busybox that the test image offers. */
-const APPLETS = ['sh', 'sleep', 'echo', 'cat', 'test', 'true', 'false', 'env', 'stat', 'id', 'touch', 'seq', 'httpd'];
-
-/** Why a Docker Engine cannot be started on this machine; undefined where it can. */
-export function dockerdMissing(): string | undefined {
-  if (process.getuid?.() !== 0) return 'needs root';
-  if (!existsSync(BUSYBOX)) return 'needs busybox-static';
-  for (const program of ['dockerd', 'unshare']) {
-    if (spawnSync('sh', ['-c', `command -v ${program}`]).status !== 0) return `needs ${program}`;
-  }
-  return undefined;
+/** How a stock engine is started. */
+export interface DockerdOptions {
+  readonly name: string;
+  readonly directory: string;
+  /** Run in this network namespace. */
+  readonly netns?: string;
+  readonly args?: readonly string[];
 }
 
-/** A Docker Engine of a test's own, in a network namespace of its own: nothing of it reaches the machine. */
+/** A stock Docker engine of its own: data, sockets, containerd and control groups apart from any other. */
 export class Dockerd {
-  readonly dir = mkdtempSync(join(tmpdir(), 'swarmkit-dockerd-'));
-  readonly socket = join(this.dir, 'docker.sock');
-  readonly address = `unix://${this.socket}`;
-  readonly #log = join(this.dir, 'dockerd.log');
-  #process: ChildProcess | undefined;
+  readonly program: Program;
+  readonly directory: string;
+  readonly socketPath: string;
+  readonly engine: EngineClient;
 
-  /** Starts an engine and waits until it answers; `flags` are added to its command line. */
-  static async start(flags: readonly string[] = []): Promise<Dockerd> {
-    const dockerd = new Dockerd();
-    try {
-      await dockerd.#start(flags);
-      return dockerd;
-    } catch (error) {
-      const log = existsSync(dockerd.#log) ? readFileSync(dockerd.#log, 'utf8').slice(-4000) : '';
-      await dockerd.stop();
-      throw new Error(`dockerd did not start:\n${log}`, { cause: error });
-    }
+  constructor({ name, directory, netns, args = [] }: DockerdOptions) {
+    mkdirSync(directory, { recursive: true });
+    this.directory = directory;
+    this.socketPath = `${directory}/docker.sock`;
+    this.engine = new EngineClient(this.socketPath);
+    const daemon = [
+      DOCKERD,
+      '--data-root',
+      `${directory}/data`,
+      '--exec-root',
+      `${directory}/exec`,
+      '--pidfile',
+      `${directory}/pid`,
+      '--host',
+      `unix://${this.socketPath}`,
+      '--cgroup-parent',
+      cgroupParent(directory),
+      '--log-level',
+      'info',
+      ...args,
+    ];
+    // nsenter, not `ip netns exec`: that mounts /sys anew and hides the control groups.
+    const [command = '', ...rest] = netns === undefined ? daemon : ['nsenter', `--net=/run/netns/${netns}`, ...daemon];
+    this.program = new Program({ name, command, args: rest });
   }
 
-  /** A static busybox as an image, made without a registry. */
-  async importBusybox(name = 'busybox', tag = 'latest'): Promise<void> {
-    const client = new DockerClient(this.address);
-    try {
-      const query = { fromSrc: '-', repo: name, tag };
-      await client
-        .json(
-          { method: 'POST', path: '/images/create', query, body: await busyboxTar() },
-          AbortSignal.timeout(START_TIMEOUT_MS),
-        )
-        .catch((error: unknown) => {
-          // The answer is a stream of messages, not one document.
-          if (!(error instanceof SyntaxError)) throw error;
-        });
-    } finally {
-      client.close();
-    }
+  /** Starts it and waits until it answers. */
+  async start(): Promise<void> {
+    this.program.start();
+    const state = await waitFor(
+      `${this.program.name} to answer`,
+      async () => {
+        if (!this.program.isRunning) return 'ended';
+        return existsSync(this.socketPath) && (await this.engine.request('GET', '/_ping')).status === 200 && 'answers';
+      },
+      { timeoutMs: 60_000, periodMs: 100 },
+    );
+    if (state === 'ended') throw new Error(`${this.program.name} ended:\n${this.program.output}`);
   }
 
-  /** Stops the engine and removes all that it has left: mounts, control groups, files. */
-  async stop(): Promise<void> {
-    const child = this.#process;
-    if (child !== undefined && child.exitCode === null && child.signalCode === null) {
-      const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
-      child.kill('SIGTERM');
-      const force = setTimeout(() => child.kill('SIGKILL'), STOP_TIMEOUT_MS);
-      await ended;
-      clearTimeout(force);
-    }
-    for (const mount of this.#mounts()) spawnSync('sh', ['-c', 'umount -l "$0"', mount]);
-    rmSync(this.dir, { recursive: true, force: true });
-    for (const group of cgroupsNamed(basename(this.dir)))
-      spawnSync('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';']);
+  /** Makes the image `busybox:latest` of this machine's static busybox. Nothing is pulled. */
+  async importBusybox(): Promise<void> {
+    const root = `${this.directory}/busybox`;
+    const links = APPLETS.map((applet) => `ln -sf busybox ${root}/bin/${applet}`).join(' && ');
+    const { code, stdout, stderr } = await runCommand('sh', [
+      '-ec',
+      `mkdir -p ${root}/bin ${root}/tmp ${root}/etc ${root}/www && cp ${BUSYBOX} ${root}/bin/busybox && ${links} &&
+       tar -C ${root} -cf ${root}.tar .`,
+    ]);
+    if (code !== 0) throw new Error(`cannot make an image: ${stderr}${stdout}`);
+    const { status, text } = await this.engine.request('POST', '/images/create?fromSrc=-&repo=busybox&tag=latest', {
+      body: await readFile(`${root}.tar`),
+    });
+    if (status !== 200 || text.includes('errorDetail')) throw new Error(`cannot import an image: ${status} ${text}`);
   }
 
-  async #start(flags: readonly string[]): Promise<void> {
-    const { dir } = this;
-    const own = ['--data-root', join(dir, 'data'), '--exec-root', join(dir, 'exec'), '--pidfile', join(dir, 'pid')];
-    const settings = ['--host', this.address, '--cgroup-parent', `/${basename(dir)}`, '--storage-driver', 'vfs'];
-    const inside = 'ip link set lo up; exec dockerd "$@" >>"$0" 2>&1';
-    const script = `exec unshare --net sh -c '${inside}' "$0" "$@"`;
-    const child = spawn('sh', ['-c', script, this.#log, ...own, ...settings, ...flags], { stdio: 'ignore' });
-    this.#process = child;
-    const client = new DockerClient(this.address);
-    const until = performance.now() + START_TIMEOUT_MS;
-    for (;;) {
-      if (child.exitCode !== null) throw new Error(`dockerd ended with ${child.exitCode}`);
-      try {
-        await client.json({ method: 'GET', path: '/info' }, AbortSignal.timeout(START_TIMEOUT_MS));
-        client.close();
-        return;
-      } catch (error) {
-        if (performance.now() > until) throw error;
-        await delay(POLL_MS);
-      }
-    }
+  stop(): Promise<void> {
+    return this.program.stop();
   }
 
-  /** What is mounted below its directory, deepest first. */
-  #mounts(): readonly string[] {
-    return readFileSync('/proc/self/mounts', 'utf8')
-      .split('\n')
-      .map((line) => line.split(' ')[1] ?? '')
-      .filter((path) => path.startsWith(`${this.dir}/`))
-      .sort((a, b) => b.length - a.length);
+  kill(): Promise<void> {
+    return this.program.kill();
   }
-}
-
-async function busyboxTar(): Promise<Uint8Array> {
-  const archive = pack();
-  const chunks: Buffer[] = [];
-  const collected = (async () => {
-    for await (const chunk of archive) chunks.push(chunk as Buffer);
-  })();
-  for (const name of ['bin', 'etc', 'tmp', 'run']) archive.entry({ name, type: 'directory', mode: 0o755 });
-  archive.entry({ name: 'etc/passwd' }, 'root:x:0:0:root:/root:/bin/sh\nnobody:x:65534:65534::/:/bin/false\n');
-  archive.entry({ name: 'etc/group' }, 'root:x:0:\nstaff:x:50:\n');
-  archive.entry({ name: 'bin/busybox', mode: 0o755 }, await readFile(BUSYBOX));
-  for (const applet of APPLETS) archive.entry({ name: `bin/${applet}`, type: 'symlink', linkname: 'busybox' });
-  archive.finalize();
-  await collected;
-  return Buffer.concat(chunks);
-}
-
-function cgroupsNamed(name: string): readonly string[] {
-  const found = spawnSync('find', ['/sys/fs/cgroup', '-maxdepth', '3', '-type', 'd', '-name', name]);
-  return found.stdout
-    .toString('utf8')
-    .split('\n')
-    .filter((path) => path !== '');
 }
