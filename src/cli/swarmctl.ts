@@ -1,5 +1,6 @@
 import { canceled, SILENT_LOGGER } from '../base/index.js';
-import { createRpcNetwork, SystemClock } from '../platform/index.js';
+import { SystemClock } from '../platform/clock.js';
+import { createRpcNetwork } from '../platform/rpc/index.js';
 import { PRODUCT_VERSION } from './product.js';
 import { runSwarmctl } from './swarmctl/commands.js';
 import { ProcessTerminal, socketProblem } from './swarmctl/process-terminal.js';

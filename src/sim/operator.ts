@@ -20,7 +20,6 @@ import type { Acknowledged } from './acknowledged.js';
 import type { SimCluster } from './cluster.js';
 import type { SimScript } from './executor.js';
 import type { SeededRandom } from './random.js';
-import type { TaskBehaviour } from './settled.js';
 
 /** How tasks behave, by their image. */
 const SCRIPTS: Readonly<Record<string, SimScript>> = {
@@ -60,11 +59,10 @@ export function scriptOf(task: Task): SimScript {
   return SCRIPTS[imageOf(task)] ?? {};
 }
 
-/** What tasks come to when left alone. */
-export const BEHAVIOUR: TaskBehaviour = {
-  canRun: (task) => GOOD_IMAGES.includes(imageOf(task)),
-  canComplete: (task) => imageOf(task) === 'brief',
-};
+/** Whether a task goes on running until it is stopped. */
+export function canRun(task: Task): boolean {
+  return GOOD_IMAGES.includes(imageOf(task));
+}
 
 function imageOf({ spec }: Task): string {
   return spec?.runtime.case === 'container' ? spec.runtime.value.image : '';
@@ -206,7 +204,6 @@ export class Operator {
     const random = this.#random;
     const order = this.#pick([UpdateConfig_UpdateOrder.STOP_FIRST, UpdateConfig_UpdateOrder.START_FIRST]) ?? 0;
     const { PAUSE, CONTINUE, ROLLBACK } = UpdateConfig_FailureAction;
-    const mode = this.#mode();
     const update = {
       parallelism: BigInt(randomInt(random, 4)),
       delay: durationFromMs(randomInt(random, 3) * 500),
@@ -223,17 +220,16 @@ export class Operator {
           delay: durationFromMs(randomInt(random, 4) * 700),
         },
       },
-      mode,
-      ...(mode.case === 'replicatedJob' ? {} : { update, rollback: { ...update, failureAction: PAUSE } }),
+      mode: this.#mode(),
+      update,
+      rollback: { ...update, failureAction: PAUSE },
     });
   }
 
   #mode(): ServiceInit['mode'] & object {
     const count = BigInt(1 + randomInt(this.#random, 7));
-    const roll = this.#random.float();
-    if (roll < 0.7) return { case: 'replicated', value: { replicas: count } };
-    if (roll < 0.9) return { case: 'global', value: {} };
-    return { case: 'replicatedJob', value: { maxConcurrent: 2n, totalCompletions: count } };
+    if (this.#random.float() < 0.8) return { case: 'replicated', value: { replicas: count } };
+    return { case: 'global', value: {} };
   }
 
   #image(): string {

@@ -5,7 +5,7 @@ import { Acknowledged } from './acknowledged.js';
 import { SimCluster } from './cluster.js';
 import type { Unsynced } from './disk-tree.js';
 import type { SimMachine } from './machine.js';
-import { BEHAVIOUR, Operator, scriptOf } from './operator.js';
+import { canRun, Operator, scriptOf } from './operator.js';
 import type { SeededRandom } from './random.js';
 import { unsettled } from './settled.js';
 import { TaskRules } from './task-rules.js';
@@ -195,7 +195,7 @@ class Scenario {
     for (;;) {
       await cluster.step(1_000);
       this.#check();
-      const problems = await unsettled(cluster, BEHAVIOUR);
+      const problems = await unsettled(cluster, canRun);
       if (problems.length === 0) return;
       if (cluster.clock.monotonicMs() < untilMs) continue;
       throw new Error(`not settled after ${SETTLE_MS_MAX} ms:\n${problems.join('\n')}\n${nodeStates(cluster)}`);

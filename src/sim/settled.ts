@@ -14,22 +14,14 @@ import { by, type ReadTransaction } from '../store/index.js';
 import type { SimCluster } from './cluster.js';
 import type { SimMachine } from './machine.js';
 
-/** What the tasks of a scenario are like. */
-export interface TaskBehaviour {
-  /** Whether it goes on running until it is stopped. */
-  readonly canRun: (task: Task) => boolean;
-  /** Whether it ends well by itself. */
-  readonly canComplete: (task: Task) => boolean;
-}
-
 const PAUSED = [UpdateStatus_UpdateState.PAUSED, UpdateStatus_UpdateState.ROLLBACK_PAUSED];
 
 /** What keeps a cluster that is left alone from being as its users want it; empty when all is well. */
-export async function unsettled(cluster: SimCluster, behaviour: TaskBehaviour): Promise<readonly string[]> {
+export async function unsettled(cluster: SimCluster, canRun: (task: Task) => boolean): Promise<readonly string[]> {
   if (cluster.manager.life?.node.store() === undefined) return ['the manager does not serve'];
   const found = cluster.view((tx) => [
     ...nodeProblems(cluster, tx),
-    ...tx.find('service', by.all()).flatMap((service) => serviceProblems(tx, service, behaviour)),
+    ...tx.find('service', by.all()).flatMap((service) => serviceProblems(tx, service, canRun)),
     ...tx
       .find('task', by.all())
       .filter((task) => tx.get('service', task.serviceId) === undefined)
@@ -49,16 +41,11 @@ function nodeProblems(cluster: SimCluster, tx: ReadTransaction): readonly string
   });
 }
 
-function serviceProblems(tx: ReadTransaction, service: Service, behaviour: TaskBehaviour): readonly string[] {
+function serviceProblems(tx: ReadTransaction, service: Service, canRun: (task: Task) => boolean): readonly string[] {
   const tasks = tx.find('task', by.service(service.id));
   const name = service.spec?.annotations?.name;
   const live = tasks.filter((task) => !isTerminal(taskState(task)) && task.desiredState <= TaskState.RUNNING);
-  const isJob = service.spec?.mode.case === 'replicatedJob';
-  if (
-    !isJob &&
-    tasks.some((task) => !behaviour.canRun(task) && (live.includes(task) || task.desiredState <= TaskState.COMPLETE))
-  )
-    return [];
+  if (tasks.some((task) => !canRun(task) && (live.includes(task) || task.desiredState <= TaskState.COMPLETE))) return [];
   const running = live.filter((task) => taskState(task) === TaskState.RUNNING);
   const nodes = tx.find('node', by.all()).filter(isUsable);
   const finished = finishedSlots(service, tasks);
@@ -75,16 +62,7 @@ function serviceProblems(tx: ReadTransaction, service: Service, behaviour: TaskB
     }
     case 'global': {
       const on = new Set(running.map(({ nodeId }) => nodeId));
-      return nodes
-        .filter(({ id }) => !on.has(id) && !finished.has(id))
-        .map(({ id }) => `${name} does not run on node ${id}`);
-    }
-    case 'replicatedJob': {
-      const done = tasks.filter((task) => taskState(task) === TaskState.COMPLETE).length;
-      const wanted = mode.value.totalCompletions;
-      return BigInt(done) >= wanted || tasks.some((task) => !behaviour.canComplete(task)) || nodes.length === 0
-        ? []
-        : [`${name} has completed ${done} of ${wanted}`];
+      return nodes.filter(({ id }) => !on.has(id) && !finished.has(id)).map(({ id }) => `${name} does not run on node ${id}`);
     }
     default:
       return [];

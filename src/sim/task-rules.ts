@@ -175,7 +175,7 @@ export class TaskRules implements StoreWatcher {
       if (!this.#touched.has(slot) || task.desiredState !== TaskState.RUNNING || isTerminal(taskState(task))) continue;
       const other = wanted.get(slot);
       wanted.set(slot, task);
-      if (other !== undefined && !this.#isStartFirst(task.serviceId)) {
+      if (other !== undefined && this.#services.has(task.serviceId) && !this.#isStartFirst(task.serviceId)) {
         this.#touched.clear();
         require(false, task, `is wanted beside ${other.id}, which its slot has already`);
       }

@@ -83,3 +83,8 @@ export class DockerCli {
     return new Program({ name, command: this.#path, args, env: this.#env });
   }
 }
+
+/** The words of a command line that needs no quoting. */
+export function words(text: string): readonly string[] {
+  return text.split(/\s+/).filter((word) => word !== '');
+}

@@ -64,8 +64,10 @@ export class Dockerd {
       'info',
       ...args,
     ];
+    // A hostname of its own tells engines of one machine apart.
+    const named = ['unshare', '--uts', 'sh', '-c', `${BUSYBOX} hostname ${name} && exec "$@"`, 'sh', ...daemon];
     // nsenter, not `ip netns exec`: that mounts /sys anew and hides the control groups.
-    const [command = '', ...rest] = netns === undefined ? daemon : ['nsenter', `--net=/run/netns/${netns}`, ...daemon];
+    const [command = '', ...rest] = netns === undefined ? named : ['nsenter', `--net=/run/netns/${netns}`, ...named];
     this.program = new Program({ name, command, args: rest });
   }
 

@@ -18,6 +18,7 @@ const SHOWN_CHARS = 6_000;
 export class Lab {
   readonly directory: string;
   readonly #programs: Program[] = [];
+  readonly #killed = new Set<Program>();
   readonly #networks: TestNetwork[] = [];
   readonly #onExit: () => void;
   #counter = 0;
@@ -52,6 +53,8 @@ export class Lab {
   async dockerd(name: string, options: Omit<DockerdOptions, 'name' | 'directory'> = {}): Promise<Dockerd> {
     const dockerd = new Dockerd({ ...options, name, directory: this.makeDirectory('e') });
     this.keep(dockerd.program);
+    // A clean stop would wait for every container.
+    this.#killed.add(dockerd.program);
     await dockerd.start();
     await dockerd.importBusybox();
     return dockerd;
@@ -86,7 +89,8 @@ export class Lab {
   async dispose(): Promise<void> {
     const failures: unknown[] = [];
     for (const program of this.#programs.reverse()) {
-      await program.stop().catch((error: unknown) => failures.push(error));
+      const ended = this.#killed.has(program) ? program.kill() : program.stop();
+      await ended.catch((error: unknown) => failures.push(error));
     }
     for (const network of this.#networks.reverse()) {
       await network.dispose().catch((error: unknown) => failures.push(error));

@@ -10,6 +10,13 @@ import {
   type SubscribeLogsMessage,
   type SubscribeLogsRequest,
   ClusterSchema,
+  NodeSchema,
+  NodeStatus_State,
+  TaskSchema,
+  TaskState,
+  timestampFromMs,
+  type Node,
+  type Service,
 } from '../../api/index.js';
 import { SILENT_LOGGER, type Clock } from '../../base/index.js';
 import { controlService } from '../../manager/control-api/index.js';
@@ -103,17 +110,11 @@ export class TestWorld {
     );
     const health = new HealthServer();
     health.set('ControlAPI', 'serving');
-    const world = this;
     this.#services = [
       control,
       health.service(),
       bindService(CA, { getUnlockKey: async () => ({ unlockKey: this.unlockKey }) }),
-      bindService(Logs, {
-        async *subscribeLogs(request) {
-          world.logRequests.push(request);
-          yield* world.logReplies;
-        },
-      }),
+      bindService(Logs, { subscribeLogs: (request) => this.#subscribeLogs(request) }),
     ];
   }
 
@@ -154,6 +155,40 @@ export class TestWorld {
     });
   }
 
+  async *#subscribeLogs(request: SubscribeLogsRequest): AsyncIterable<SubscribeLogsMessage> {
+    this.logRequests.push(request);
+    yield* this.logReplies;
+  }
+
+  /** The one service that there is. */
+  service(): Service {
+    const [service] = this.store.view((tx) => tx.find('service', { kind: 'all' }));
+    if (service === undefined) throw new Error('there is no service');
+    return service;
+  }
+
+  /** Gives the service its tasks, `task1` and on, in a state, as orchestrator and agents would. */
+  async putTasks(state: TaskState, fields: { readonly err?: string } = {}): Promise<void> {
+    const { id, spec, specVersion } = this.service();
+    const replicas = spec?.mode.case === 'replicated' ? Number(spec.mode.value.replicas) : 1;
+    for (let slot = 1; slot <= replicas; slot++) {
+      const task = create(TaskSchema, {
+        id: `task${slot}`,
+        serviceId: id,
+        slot: BigInt(slot),
+        nodeId: 'node1',
+        desiredState: TaskState.RUNNING,
+        status: { state, timestamp: timestampFromMs(this.clock.nowMs() - 60_000), ...fields },
+      });
+      await this.put('task', {
+        ...task,
+        ...(spec?.annotations === undefined ? {} : { serviceAnnotations: spec.annotations }),
+        ...(spec?.task === undefined ? {} : { spec: spec.task }),
+        ...(specVersion === undefined ? {} : { specVersion }),
+      });
+    }
+  }
+
   /** The cluster object, as a new swarm has it. */
   async putCluster(): Promise<void> {
     await this.put(
@@ -170,6 +205,16 @@ export class TestWorld {
       }),
     );
   }
+}
+
+/** A worker node that is up. */
+export function workerNode(id: string, hostname: string): Node {
+  return create(NodeSchema, {
+    id,
+    spec: { annotations: { labels: { zone: 'a' } } },
+    description: { hostname, resources: { nanoCpus: 2_000_000_000n, memoryBytes: 4n << 30n } },
+    status: { state: NodeStatus_State.READY, addr: '10.0.0.1' },
+  });
 }
 
 /** A clock whose timers fire at once: what the manager batches is no concern here. */

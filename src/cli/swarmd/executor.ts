@@ -17,7 +17,7 @@ export interface ExecutorChoice {
 /** An executor, and the way to clear away what it ever started for a node. */
 export interface OwnedExecutor {
   readonly executor: Executor;
-  removeTasks(nodeId: string, signal: AbortSignal): Promise<void>;
+  readonly removeTasks: (nodeId: string, signal: AbortSignal) => Promise<void>;
 }
 
 /** The executor of a daemon. */

@@ -15,7 +15,7 @@ import {
   type KeyRotationSchema,
 } from '../../../api/index.js';
 import { Code, isSwarmError, SwarmError } from '../../../base/index.js';
-import { formatUnlockKey } from '../../../ca/index.js';
+import { formatUnlockKey } from '../../../ca/unlock-key.js';
 import { clusterPage } from '../pages/cluster.js';
 import { listOption, repeatedOption, switchOptions, type Noun, type Program } from '../program.js';
 import { ago } from '../render/human.js';

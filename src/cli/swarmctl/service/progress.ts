@@ -1,5 +1,5 @@
 import {
-  isTaskDirty,
+  DirtyCheck,
   isTerminal,
   nodeMatches,
   NodeSpec_Availability,
@@ -56,7 +56,8 @@ interface Slot {
 export function judgeProgress(view: ServiceView, aim: Aim): Progress {
   const { service, tasks } = view;
   const nodes = new Map(view.nodes.map((node) => [node.id, node]));
-  const dirty = (task: Task): boolean => isTaskDirty(service, task, nodes.get(task.nodeId));
+  const check = new DirtyCheck();
+  const dirty = (task: Task): boolean => check.isDirty(service, task, nodes.get(task.nodeId));
   const slots = slotsOf(tasks, dirty);
   const desired = desiredTasks(view);
   const running = count(slots, ({ current }) => current.some(isRunning));
