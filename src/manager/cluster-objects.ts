@@ -9,7 +9,7 @@ import {
   ManagerStatusSchema,
   NodeRole,
   NodeSchema,
-  NodeSpec_Availability,
+  type NodeSpec_Availability,
   NodeSpec_Membership,
   RaftMemberStatus_Reachability,
   type Cluster,

@@ -1,6 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 
-import { Agent, checkTaskTemplates, Remotes, type AgentDatabase, type Executor, type ManagerConnection } from '../agent/index.js';
+import {
+  Agent,
+  checkTaskTemplates,
+  Remotes,
+  type AgentDatabase,
+  type Executor,
+  type ManagerConnection,
+} from '../agent/index.js';
 import {
   NodeSpec_Availability,
   PeerSchema,
@@ -14,6 +21,7 @@ import {
   canceled,
   isSwarmError,
   LinkedController,
+  makeDurableDirectory,
   WakeUp,
   type Clock,
   type Disk,
@@ -36,6 +44,9 @@ import { obtainIdentity } from './identity.js';
 import type { NodeOptions } from './options.js';
 import { RemotesFile } from './remotes-file.js';
 import type { NodeView, SwarmNode } from './swarm-node.js';
+
+/** Only the owner may look into a node's state. */
+const DIRECTORY_MODE = 0o700;
 
 /** What a node is built on. */
 export interface NodeDeps {
@@ -130,7 +141,7 @@ export class Node implements SwarmNode {
   async run(signal: AbortSignal): Promise<void> {
     let lock: DiskLock | undefined;
     try {
-      await this.#deps.disk.makeDirectory(this.#options.stateDir, 0o700);
+      await makeDurableDirectory(this.#deps.disk, this.#options.stateDir, DIRECTORY_MODE);
       lock = await this.#deps.disk.lock(this.#options.stateDir);
       await this.#runLocked(signal);
     } catch (error) {
@@ -149,7 +160,8 @@ export class Node implements SwarmNode {
     try {
       await this.#live(signal);
     } catch (error) {
-      if (!isSwarmError(error) || error.details['kind'] !== NO_CLUSTER || this.#options.joinAddr !== undefined) throw error;
+      if (!isSwarmError(error) || error.details['kind'] !== NO_CLUSTER || this.#options.joinAddr !== undefined)
+        throw error;
       // An earlier start was killed before its cluster existed: nothing was ever acknowledged, so begin anew.
       this.#deps.log.warn({}, 'the cluster of an earlier start was never created; beginning anew');
       await this.#forgetCluster();
@@ -161,7 +173,8 @@ export class Node implements SwarmNode {
     this.#life = undefined;
     this.#security = undefined;
     await this.#keyFiles.clear();
-    for (const name of ['raft', 'worker', 'state.json']) await this.#deps.disk.remove(`${this.#options.stateDir}/${name}`);
+    for (const name of ['raft', 'worker', 'state.json'])
+      await this.#deps.disk.remove(`${this.#options.stateDir}/${name}`);
   }
 
   async #loadRemotes(): Promise<void> {
@@ -179,7 +192,7 @@ export class Node implements SwarmNode {
     );
     this.#security = identity.security;
     const workerDir = `${this.#options.stateDir}/worker`;
-    await this.#deps.disk.makeDirectory(workerDir, 0o700);
+    await makeDurableDirectory(this.#deps.disk, workerDir, DIRECTORY_MODE);
     const database = this.#deps.openDatabase(`${workerDir}/tasks.db`);
     try {
       const life = this.#createLife(identity.security, identity.newRootCa, database, connector);

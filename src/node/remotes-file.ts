@@ -28,7 +28,7 @@ export class RemotesFile {
     try {
       const entries = JSON.parse(text) as readonly { readonly node_id?: string; readonly addr: string }[];
       this.#written = text;
-      return entries.map(({ node_id: nodeId = '', addr }) => create(PeerSchema, { nodeId, addr: String(addr) }));
+      return entries.map(({ node_id: nodeId = '', addr }) => create(PeerSchema, { nodeId, addr }));
     } catch (error) {
       throw new SwarmError(
         Code.DATA_LOSS,
@@ -40,7 +40,9 @@ export class RemotesFile {
 
   /** Writes the peers when they differ from what the file holds. */
   async save(managers: readonly WeightedPeer[]): Promise<void> {
-    const entries = managers.flatMap(({ peer }) => (peer === undefined ? [] : [{ node_id: peer.nodeId, addr: peer.addr }]));
+    const entries = managers.flatMap(({ peer }) =>
+      peer === undefined ? [] : [{ node_id: peer.nodeId, addr: peer.addr }],
+    );
     const text = JSON.stringify(entries.sort((a, b) => (a.addr < b.addr ? -1 : 1)));
     if (text === this.#written || entries.length === 0) return;
     await this.#disk.writeFileAtomic(this.#path, new TextEncoder().encode(text), FILE_MODE);

@@ -15,16 +15,16 @@ interface Staged<T> {
  */
 export class HeadTable<T extends StoredObject> {
   readonly #staged = new Map<string, Staged<T>>();
-  readonly #indexes: TableIndexes<T>;
-  /** The staged objects again, to find them: made when first searched, so that mere writes are not indexed twice. */
-  #searchable: Table<T> | undefined;
+  /** The staged objects again, to find them; most transactions search nothing, so it follows only when asked. */
+  readonly #objects: Table<T>;
+  readonly #unindexed = new Set<string>();
   #sizeDifference = 0;
 
   constructor(
     readonly committed: Table<T>,
     indexes: TableIndexes<T>,
   ) {
-    this.#indexes = indexes;
+    this.#objects = new Table(committed.name, indexes);
   }
 
   get size(): number {
@@ -68,7 +68,7 @@ export class HeadTable<T extends StoredObject> {
     const committed = this.committed.find(by);
     if (this.#staged.size === 0) return committed;
     const unchanged = committed.filter((object) => !this.#staged.has(object.id));
-    const staged = this.#stagedTable().find(by);
+    const staged = this.#indexed().find(by);
     if (staged.length === 0) return unchanged;
     return [...unchanged, ...staged].sort((a, b) => (a.id < b.id ? -1 : 1));
   }
@@ -80,21 +80,22 @@ export class HeadTable<T extends StoredObject> {
       return;
     }
     this.#staged.set(id, { object, changes });
-    if (object === undefined) this.#searchable?.remove(id);
-    else this.#searchable?.put(object);
+    this.#unindexed.add(id);
+  }
+
+  #indexed(): Table<T> {
+    for (const id of this.#unindexed) {
+      const object = this.#staged.get(id)?.object;
+      if (object === undefined) this.#objects.remove(id);
+      else this.#objects.put(object);
+    }
+    this.#unindexed.clear();
+    return this.#objects;
   }
 
   #forget(id: string): void {
     this.#staged.delete(id);
-    if (this.#staged.size === 0) this.#searchable = undefined;
-    else this.#searchable?.remove(id);
-  }
-
-  #stagedTable(): Table<T> {
-    if (this.#searchable !== undefined) return this.#searchable;
-    const table = new Table(this.committed.name, this.#indexes);
-    for (const { object } of this.#staged.values()) if (object !== undefined) table.put(object);
-    this.#searchable = table;
-    return table;
+    this.#unindexed.delete(id);
+    this.#objects.remove(id);
   }
 }

@@ -1,10 +1,10 @@
 export * from './by.js';
+export { StoreDecoder } from './decoder.js';
 export { encodeObject } from './encode.js';
-export { deepFreeze, sameMessage } from './freeze.js';
+export { deepFreeze } from './freeze.js';
 export * from './memory-store.js';
 export * from './proposer.js';
 export { SNAPSHOT_LISTS } from './replay.js';
 export { Sharing } from './sharing.js';
-export type { StoreErrorReason } from './store-error.js';
 export * from './store.js';
 export * from './tables.js';

@@ -12,11 +12,6 @@ export class Publisher {
   );
   readonly #ofCommits = new Set<Subscriber>();
 
-  /** Number of subscribers that are neither disposed nor cut off. */
-  get subscriberCount(): number {
-    return new Set([...this.#ofCommits, ...[...this.#byTable.values()].flatMap((each) => [...each])]).size;
-  }
-
   subscribe(options: WatchOptions): Subscription {
     const groups = (options.tables ?? TABLE_NAMES).map((table) => this.#byTable.get(table) as Set<Subscriber>);
     if (options.commits !== false) groups.push(this.#ofCommits);

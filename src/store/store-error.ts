@@ -2,7 +2,7 @@ import { Code, SwarmError } from '../base/index.js';
 import type { TableName } from './tables.js';
 
 /** Why the store refused a change, in `details.reason`. The messages are SwarmKit's: some reach clients unchanged. */
-export type StoreErrorReason =
+type StoreErrorReason =
   | 'exists'
   | 'name-conflict'
   | 'not-found'

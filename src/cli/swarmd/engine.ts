@@ -61,7 +61,11 @@ export async function runEngine(
   const server = await HttpServer.listen(address, router);
   log.info({ 'engine.api': url }, 'Engine API is served');
   try {
-    await Promise.all([events.run(signal), node.resume(signal), orAborted(new Promise<never>(() => undefined), signal)]);
+    await Promise.all([
+      events.run(signal),
+      node.resume(signal),
+      orAborted(new Promise<never>(() => undefined), signal),
+    ]);
   } finally {
     await server.close();
     await node.stop();

@@ -1,17 +1,21 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { type RaftMember, RaftMemberSchema, raftpb, type StoreAction } from '../../api/index.js';
 import {
-  InternalRaftRequestSchema,
-  type RaftMember,
-  RaftMemberSchema,
-  raftpb,
-  type StoreAction,
-} from '../../api/index.js';
-import { Code, type Component, type DiskLock, errorText, SwarmError, toSwarmError, WakeUp } from '../../base/index.js';
-import { by, type ProposalOutcome, type Proposer, type ReplicatedStore } from '../../store/index.js';
-import { type LogDeps, loadState, logOptions, makeDurableDirectory, stateDirectories } from './load-state.js';
+  Code,
+  type Component,
+  type DiskLock,
+  errorText,
+  makeDurableDirectory,
+  SwarmError,
+  toSwarmError,
+  WakeUp,
+} from '../../base/index.js';
+import { by, type ProposalOutcome, type Proposer, type ReplicatedStore, StoreDecoder } from '../../store/index.js';
+import { type LogDeps, loadState, logOptions, stateDirectories } from './load-state.js';
 import { afterConfChange, fromClusterSnapshot, type Membership, NO_MEMBERS } from './membership.js';
 import { checkOptions, type RaftNodeOptions, type SnapshotPolicy } from './options.js';
 import { encodeRequest, type Proposal, ProposalQueue } from './proposals.js';
+import { DIRECTORY_MODE } from './segment-file.js';
 import { SegmentLog } from './segment-log.js';
 import { Slicer } from './slicer.js';
 import { Snapshotter } from './snapshotter.js';
@@ -79,6 +83,7 @@ type State = { readonly kind: 'new' | 'closed' } | Opened | { readonly kind: 'fa
 export class RaftNode implements Proposer, Component {
   readonly #queue = new ProposalQueue();
   readonly #wakeUp = new WakeUp();
+  readonly #decoder = new StoreDecoder();
   readonly #defaults: SnapshotPolicy;
   #state: State = { kind: 'new' };
   #membership: Membership = NO_MEMBERS;
@@ -108,10 +113,10 @@ export class RaftNode implements Proposer, Component {
     if (this.#state.kind !== 'new') throw new SwarmError(Code.FAILED_PRECONDITION, 'the log was opened before');
     const { disk } = this.deps;
     const { raft, wal, snapshots } = stateDirectories(this.options.stateDir);
-    for (const path of [this.options.stateDir, raft]) await makeDurableDirectory(disk, path);
+    for (const path of [this.options.stateDir, raft]) await makeDurableDirectory(disk, path, DIRECTORY_MODE);
     this.#lock = await disk.lock(raft);
     try {
-      for (const path of [wal, snapshots]) await makeDurableDirectory(disk, path);
+      for (const path of [wal, snapshots]) await makeDurableDirectory(disk, path, DIRECTORY_MODE);
       await this.#start(signal);
     } catch (error) {
       this.#state = { kind: 'closed' };
@@ -177,7 +182,7 @@ export class RaftNode implements Proposer, Component {
   changesSince(index: bigint): AsyncGenerator<LoggedChange, void, undefined> | undefined {
     const { log } = this.#opened();
     if (index + 1n < log.firstIndex) return undefined;
-    return readChanges(log, index + 1n, this.#committed);
+    return this.#readChanges(log, index + 1n, this.#committed);
   }
 
   /** Where this member stands. @throws SwarmError FailedPrecondition when not open. */
@@ -192,6 +197,22 @@ export class RaftNode implements Proposer, Component {
       snapshotIndex: snapshotter.index,
       members: [...this.#membership.members.values()],
     };
+  }
+
+  async *#readChanges(log: SegmentLog, from: bigint, last: bigint): AsyncGenerator<LoggedChange, void, undefined> {
+    for await (const entry of readEntries(log, from, last)) {
+      if (entry.Type !== raftpb.EntryType.EntryNormal || entry.Data.length === 0) continue;
+      yield { index: entry.Index, actions: this.#decode(entry) };
+    }
+  }
+
+  #decode(entry: raftpb.Entry): readonly StoreAction[] {
+    try {
+      return this.#decoder.request(entry.Data).action;
+    } catch (error) {
+      const text = `entry ${entry.Index} of the log is undamaged but cannot be understood: was it written by a newer program?`;
+      throw new SwarmError(Code.DATA_LOSS, text, { cause: error });
+    }
   }
 
   async #start(signal: AbortSignal): Promise<void> {
@@ -257,7 +278,7 @@ export class RaftNode implements Proposer, Component {
       if (entry.Type === raftpb.EntryType.EntryConfChange) {
         this.#membership = afterConfChange(this.#membership, entry.Data);
       } else if (entry.Data.length > 0) {
-        this.deps.store.applyActions(decodeActions(entry), entry.Index);
+        this.deps.store.applyActions(this.#decode(entry), entry.Index);
       }
       this.#applied = entry.Index;
       if (slicer.due) await slicer.yield(signal);
@@ -368,25 +389,5 @@ async function* readEntries(
   for (let at = from; at <= last; at += BigInt(READ_ENTRIES)) {
     const to = at + BigInt(READ_ENTRIES);
     yield* await log.read(at, to > last ? last + 1n : to);
-  }
-}
-
-async function* readChanges(
-  log: SegmentLog,
-  from: bigint,
-  last: bigint,
-): AsyncGenerator<LoggedChange, void, undefined> {
-  for await (const entry of readEntries(log, from, last)) {
-    if (entry.Type !== raftpb.EntryType.EntryNormal || entry.Data.length === 0) continue;
-    yield { index: entry.Index, actions: decodeActions(entry) };
-  }
-}
-
-function decodeActions(entry: raftpb.Entry): readonly StoreAction[] {
-  try {
-    return fromBinary(InternalRaftRequestSchema, entry.Data).action;
-  } catch (error) {
-    const text = `entry ${entry.Index} of the log is undamaged but cannot be understood: was it written by a newer program?`;
-    throw new SwarmError(Code.DATA_LOSS, text, { cause: error });
   }
 }

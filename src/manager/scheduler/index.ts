@@ -1,1 +1,1 @@
-export { Scheduler, type NodeRefusal, type SchedulerDeps, type SchedulerOptions } from './scheduler.js';
+export { Scheduler } from './scheduler.js';
