@@ -35,6 +35,13 @@ interface NodeInfo {
   readonly Spec: object;
 }
 
+/** How long the event loop was held, see `EventLoopDelay`. */
+export interface LoopDelays {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
+}
+
 /** Whether this machine can run a stock engine in a network of its own. */
 export function hasStock(namespace: NetworkNamespace): boolean {
   return namespace.name !== undefined && existsSync(DOCKERD);
@@ -109,6 +116,11 @@ export class Manager implements AsyncDisposable {
 
   async workerToken(): Promise<string> {
     return (await this.api.get<SwarmInfo>('/swarm')).JoinTokens.Worker;
+  }
+
+  /** Of our event loop since this was last asked; undefined for a stock engine, which has none. */
+  async loopDelays(): Promise<LoopDelays | undefined> {
+    return this.kind === 'ours' ? this.child.ask<LoopDelays>({}) : undefined;
   }
 
   /** Polls until the condition holds. */
