@@ -1,3 +1,6 @@
+import { Code } from './code.js';
+import { isSwarmError } from './swarm-error.js';
+
 /** What a directory entry is. */
 export interface DiskEntry {
   readonly name: string;
@@ -39,7 +42,7 @@ export interface Disk {
   exists(path: string): Promise<boolean>;
   /** Entries sorted by name. */
   list(path: string): Promise<readonly DiskEntry[]>;
-  /** Makes the directory and its parents; no error where it exists. */
+  /** Makes the directory and its parents; no error where it exists. Not durable: see {@link makeDurableDirectory}. */
   makeDirectory(path: string, mode: number): Promise<void>;
   rename(from: string, to: string): Promise<void>;
   /** Removes a file, or a directory with all that is in it; no error where it does not exist. */
@@ -48,4 +51,21 @@ export interface Disk {
   syncDirectory(path: string): Promise<void>;
   /** Locks the directory for this process, or fails with FailedPrecondition naming the holder. */
   lock(path: string): Promise<DiskLock>;
+}
+
+/** Makes the directory and its parents, so that a crash does not take back their names. */
+export async function makeDurableDirectory(disk: Disk, path: string, mode: number): Promise<void> {
+  const parent = path.slice(0, path.lastIndexOf('/')) || '/';
+  const isThere = await disk.exists(path);
+  if (!isThere) {
+    if (parent !== '/') await makeDurableDirectory(disk, parent, mode);
+    await disk.makeDirectory(path, mode);
+  }
+  try {
+    // Also of one that is there: who made it may have been killed before it was durable.
+    await disk.syncDirectory(parent);
+  } catch (error) {
+    // A parent that others own may be closed to this user.
+    if (!isThere || !isSwarmError(error, Code.PERMISSION_DENIED)) throw error;
+  }
 }

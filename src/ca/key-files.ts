@@ -1,4 +1,4 @@
-import { Code, isSwarmError, type Disk, type Random } from '../base/index.js';
+import { Code, isSwarmError, makeDurableDirectory, type Disk, type Random } from '../base/index.js';
 import { isMadeFor, parseCertificates, type Certificate } from './certificate.js';
 import type { WebCrypto } from './crypto.js';
 import { decryptKey, encryptKey, invalidUnlockKey } from './encrypted-key.js';
@@ -255,11 +255,8 @@ export class KeyFiles {
     }
   }
 
-  async #makeDirectory(): Promise<void> {
-    const { disk } = this.#deps;
-    if (await disk.exists(this.#directory)) return;
-    await disk.makeDirectory(this.#directory, DIRECTORY_MODE);
-    await disk.syncDirectory(this.#directory.slice(0, this.#directory.lastIndexOf('/')) || '/');
+  #makeDirectory(): Promise<void> {
+    return makeDurableDirectory(this.#deps.disk, this.#directory, DIRECTORY_MODE);
   }
 
   #path(name: string): string {

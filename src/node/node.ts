@@ -22,6 +22,7 @@ import {
   Code,
   isSwarmError,
   LinkedController,
+  makeDurableDirectory,
   SwarmError,
   WakeUp,
   type Clock,
@@ -45,6 +46,9 @@ import { obtainIdentity } from './identity.js';
 import type { NodeOptions } from './options.js';
 import { RemotesFile } from './remotes-file.js';
 import type { NodeView, SwarmNode } from './swarm-node.js';
+
+/** Only the owner may look into a node's state. */
+const DIRECTORY_MODE = 0o700;
 
 /** What a node is built on. */
 export interface NodeDeps {
@@ -139,7 +143,7 @@ export class Node implements SwarmNode {
   async run(signal: AbortSignal): Promise<void> {
     let lock: DiskLock | undefined;
     try {
-      await this.#deps.disk.makeDirectory(this.#options.stateDir, 0o700);
+      await makeDurableDirectory(this.#deps.disk, this.#options.stateDir, DIRECTORY_MODE);
       lock = await this.#deps.disk.lock(this.#options.stateDir);
       await this.#runLocked(signal);
     } catch (error) {
@@ -202,7 +206,7 @@ export class Node implements SwarmNode {
     );
     this.#security = identity.security;
     const workerDir = `${this.#options.stateDir}/worker`;
-    await this.#deps.disk.makeDirectory(workerDir, 0o700);
+    await makeDurableDirectory(this.#deps.disk, workerDir, DIRECTORY_MODE);
     const database = this.#deps.openDatabase(`${workerDir}/tasks.db`);
     try {
       const life = this.#createLife(identity.security, identity.newRootCa, database, connector);

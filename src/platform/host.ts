@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { arch, cpus, hostname, networkInterfaces, release, totalmem } from 'node:os';
 
 import { splitHostPort } from '../api/index.js';
@@ -26,6 +26,7 @@ export function hostInterfaces(): readonly HostInterface[] {
     name,
     up: true,
     loopback: addresses.some(({ internal }) => internal),
+    physical: existsSync(`/sys/class/net/${name}/device`),
     managed: MANAGED.test(name),
     addresses: addresses.map(({ address }) => address.replace(/%.*$/, '')),
   }));

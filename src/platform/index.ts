@@ -3,6 +3,7 @@ export * from './cipher.js';
 export * from './clock.js';
 export * from './crypto.js';
 export * from './disk.js';
+export * from './docker-executor/index.js';
 export * from './host.js';
 export * from './http-server.js';
 export * from './logger.js';

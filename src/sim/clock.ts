@@ -3,6 +3,12 @@ import type { Clock, Timer } from '../base/index.js';
 /** Where virtual time starts unless told otherwise: 2020-01-01T00:00:00Z. */
 const START_MS = 1_577_836_800_000;
 
+/**
+ * Ticks in a millisecond. Whole ticks are exact both from the start and from the Unix epoch, so that going
+ * from one scale to the other loses nothing; timers wait for the next tick, as real ones do for theirs.
+ */
+const TICKS_PER_MS = 1_024;
+
 /** Turns of the tick queue that one settling grants; each drains all promise reactions, however long. */
 const SETTLE_TURNS = 8;
 
@@ -41,7 +47,8 @@ export class SimClock implements Clock {
   }
 
   setTimer(delayMs: number, callback: () => void): Timer {
-    const timer = { dueMs: this.#elapsedMs + Math.max(0, delayMs), sequence: this.#sequence++, callback };
+    const ticks = Math.ceil(Math.max(0, delayMs) * TICKS_PER_MS);
+    const timer = { dueMs: this.#elapsedMs + ticks / TICKS_PER_MS, sequence: this.#sequence++, callback };
     this.#insert(timer);
     if (!(delayMs > 0)) setImmediate(() => this.#runIfPending(timer));
     return { cancel: () => this.#remove(timer) };

@@ -63,7 +63,7 @@ const INSTANT: SimScript = {};
 /** A node whose tasks only pretend to run: deterministic, and light enough for tens of thousands. */
 export class SimExecutor implements Executor {
   /** What runs or has run on this node, by task id; it outlives controllers and agents. */
-  readonly #containers = new Map<string, SimContainer>();
+  #containers = new Map<string, SimContainer>();
   /** Every call of an operation, as `operation task`, when switched on. */
   trace: string[] | undefined;
   /** Sees every new controller; may replace its operations, or throw where there is to be none. */
@@ -84,6 +84,20 @@ export class SimExecutor implements Executor {
       resources: { nanoCpus: options.nanoCpus ?? 4_000_000_000n, memoryBytes: options.memoryBytes ?? 8n << 30n },
       engine: { engineVersion: 'sim' },
     });
+  }
+
+  /**
+   * The executor of the next process on this host: it finds the same containers. What the old process still
+   * has under way no longer reaches them.
+   */
+  successor(): SimExecutor {
+    const next = new SimExecutor(this.options, this);
+    next.#containers = this.#containers;
+    next.trace = this.trace;
+    next.intercept = this.intercept;
+    next.description = this.description;
+    this.#containers = new Map();
+    return next;
   }
 
   async describe(): Promise<NodeDescription> {

@@ -13,6 +13,7 @@ import {
 } from '../api/index.js';
 import { by } from './by.js';
 import { encodableSnapshot, encodableTask, encodeChange } from './encode.js';
+import { deepFreeze } from './freeze.js';
 import { MemoryStore } from './memory-store.js';
 import type { StoreEvent } from './store.js';
 import { TABLE_NAMES } from './tables.js';
@@ -205,6 +206,17 @@ describe('what objects share', () => {
       case: 'task',
       value: fromBinary(TaskSchema, toBinary(TaskSchema, task)),
     });
+  });
+
+  it('encodes tasks that share parts, and tasks that do not, each to its own message', async () => {
+    const [model] = (await full()).save().tasks as [Task];
+    const other = deepFreeze(structuredClone({ ...model, slot: 9n, meta: { ...model.meta!, version: undefined } }));
+    const withoutParts = { ...model, status: undefined, endpoint: undefined };
+    for (const task of [model, { ...model, id: 't2' }, other as Task, withoutParts as Task, model]) {
+      expect(fromBinary(TaskSchema, toBinary(TaskSchema, encodableTask(task)))).toEqual(
+        fromBinary(TaskSchema, toBinary(TaskSchema, task)),
+      );
+    }
   });
 
   it('never remembers the bytes of something that can still change', () => {

@@ -32,7 +32,7 @@ export async function runEngine(
       interfaces: hostInterfaces,
       sourceAddress,
       createNode: (options) => new Node(options, deps),
-      removeTasks: () => world.removeTasks(),
+      removeTasks: (nodeId) => world.removeTasks(nodeId),
     },
   );
   const own = {

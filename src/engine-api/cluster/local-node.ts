@@ -2,13 +2,17 @@ import {
   CA,
   Control,
   createClient,
+  joinHostPort,
   Logs,
-  type NodeSpec_Availability,
+  NodeSpec_Availability,
   RaftMemberStatus_Reachability,
+  splitHostPort,
   type RpcClient,
 } from '../../api/index.js';
 import {
   canceled,
+  Code,
+  errorText,
   isSwarmError,
   LinkedController,
   sleep,
@@ -16,22 +20,22 @@ import {
   type Disk,
   type Logger,
 } from '../../base/index.js';
+import { parseJoinToken, parseUnlockKey, tlsProblemOf } from '../../ca/index.js';
 import type { NodeOptions, NodeView, SwarmNode } from '../../node/index.js';
 import type { Store } from '../../store/index.js';
 import { ApiError } from '../http/index.js';
 import {
   checkAddressPools,
-  joinHostPort,
-  normalizeListenAddress,
+  completeAddress,
   resolveAdvertiseAddress,
   resolveDataPathAddress,
   resolveDataPathPort,
   resolveListenAddress,
   resolveLocalAddress,
-  splitHostPort,
+  isUnspecifiedAddress,
   type HostInterface,
 } from './addresses.js';
-import { NODE_ERROR_KINDS, NodeRunner, type LocalNodeState } from './node-runner.js';
+import { NodeRunner, type LocalNodeState } from './node-runner.js';
 import { StateFile, type SavedStart } from './state-file.js';
 import { quorumLossText, TEXTS } from './texts.js';
 
@@ -66,13 +70,16 @@ export interface LocalNodeDeps {
 
 /** A request to create a swarm. */
 export interface InitRequest {
+  /** Name in the spec: empty or "default". */
+  readonly name: string;
   readonly listenAddr: string;
   readonly advertiseAddr: string;
   readonly dataPathAddr: string;
   readonly dataPathPort: number;
   readonly forceNewCluster: boolean;
   readonly autoLockManagers: boolean;
-  readonly availability: NodeSpec_Availability;
+  /** Word of the request; empty means active. */
+  readonly availability: string;
   /** Undefined when the request had none, which stores the default pool. */
   readonly defaultAddressPool: readonly string[] | undefined;
   readonly subnetSize: number;
@@ -85,7 +92,8 @@ export interface JoinRequest {
   readonly dataPathAddr: string;
   readonly remoteAddrs: readonly string[];
   readonly joinToken: string;
-  readonly availability: NodeSpec_Availability;
+  /** Word of the request; empty means active. */
+  readonly availability: string;
 }
 
 /** Clients of the local manager, acting as this node. */
@@ -142,11 +150,14 @@ export class LocalNode {
   /** Creates a swarm; returns the node id. */
   init(request: InitRequest): Promise<string> {
     return this.#serialised(async () => {
-      await this.#prepareInit(request.forceNewCluster);
+      this.#refuseInit(request.forceNewCluster);
       const start = this.#resolveInit(request);
+      const availability = availabilityOf(request.availability);
+      await this.#runner?.stop();
+      this.#runner = undefined;
       await this.#stateFile.save(start);
       const runner = this.#run(start, {
-        availability: request.availability,
+        availability,
         autoLockManagers: request.autoLockManagers,
         forceNewCluster: request.forceNewCluster,
       });
@@ -155,7 +166,7 @@ export class LocalNode {
       } catch (error) {
         this.#runner = undefined;
         if (!request.forceNewCluster) await this.#stateFile.clear();
-        throw error;
+        throw startFailure(error);
       }
       return this.#view().nodeId;
     });
@@ -166,11 +177,13 @@ export class LocalNode {
     return this.#serialised(async () => {
       if (this.#runner !== undefined) throw new ApiError('unavailable', TEXTS.alreadyInSwarm);
       const start = await this.#resolveJoin(request);
+      const availability = availabilityOf(request.availability);
+      refuseJoinToken(request.joinToken);
       await this.#stateFile.save(start);
       const runner = this.#run(start, {
         joinAddr: start.remoteAddr,
         joinToken: request.joinToken,
-        availability: request.availability,
+        availability,
       });
       // A join that outlasts this request still has to be recorded as done.
       void runner.ready.then(
@@ -183,7 +196,7 @@ export class LocalNode {
       } catch (error) {
         this.#runner = undefined;
         await this.#stateFile.clear();
-        throw error;
+        throw startFailure(error);
       }
       if (!ready) throw new ApiError('unavailable', TEXTS.joinTimeout);
     });
@@ -204,25 +217,20 @@ export class LocalNode {
     });
   }
 
-  /** Starts a locked manager with its unlock key (E-356). */
-  unlock(key: Uint8Array): Promise<void> {
+  /** Starts a locked manager with its unlock key, as a user types it (E-207, E-356). */
+  unlock(keyText: string): Promise<void> {
     return this.#serialised(async () => {
       const runner = this.#runner;
       const start = this.#start;
-      if (runner === undefined || start === undefined) throw new ApiError('unavailable', TEXTS.noSwarm);
-      if (runner.status().state !== 'locked') {
-        if (this.#activeNode()?.control() !== undefined) throw new ApiError('conflict', TEXTS.notLocked);
-        throw this.#notManager();
-      }
+      if (this.#activeNode()?.control() !== undefined) throw new ApiError('conflict', TEXTS.notLocked);
+      if (runner?.status().state !== 'locked' || start === undefined) throw this.#notManager();
+      const unlockKey = unlockKeyOf(keyText);
       await runner.stop();
-      const unlocked = this.#run(start, { unlockKey: key });
       try {
-        await unlocked.ready;
+        await this.#run(start, { unlockKey }).ready;
       } catch (error) {
-        if (isSwarmError(error) && error.details['kind'] === NODE_ERROR_KINDS.invalidUnlockKey) {
-          throw new ApiError('unauthorized', TEXTS.invalidKey, error);
-        }
-        throw error;
+        if (tlsProblemOf(error) === 'locked') throw new ApiError('unauthorized', TEXTS.invalidKey, error);
+        throw new ApiError('system', `swarm component could not be started: ${errorText(error)}`, error);
       }
     });
   }
@@ -236,8 +244,10 @@ export class LocalNode {
     const runner = this.#runner;
     const view = runner?.view();
     const { state, error } = runner?.status() ?? { state: 'inactive', error: '' };
-    const nodeAddr = splitHostPort(view?.advertiseAddr ?? '')?.host || (this.#start?.localAddr ?? '');
-    return { state, error, view, nodeAddr, dataPathAddr: this.#start?.dataPathAddr ?? '' };
+    const start = runner === undefined ? undefined : this.#start;
+    const nodeAddr =
+      hostOf(start?.advertiseAddr ?? '') || hostOf(view?.advertiseAddr ?? '') || (start?.localAddr ?? '');
+    return { state, error, view, nodeAddr, dataPathAddr: start?.dataPathAddr ?? '' };
   }
 
   /** Access to the local manager, or the text that says why there is none (E-310). */
@@ -326,19 +336,19 @@ export class LocalNode {
     }
   }
 
-  async #prepareInit(forceNewCluster: boolean): Promise<void> {
+  #refuseInit(forceNewCluster: boolean): void {
     const runner = this.#runner;
     if (runner === undefined) return;
     if (!forceNewCluster) throw new ApiError('unavailable', TEXTS.alreadyInSwarm);
     if (runner.status().state === 'locked') throw new ApiError('unavailable', TEXTS.locked);
     if (runner.view()?.role !== 'swarm-manager') throw new ApiError('unavailable', TEXTS.worker);
-    await runner.stop();
-    this.#runner = undefined;
   }
 
   #resolveInit(request: InitRequest): SavedStart {
+    const listenAddr = completeAddress(request.listenAddr, 'ListenAddr');
+    if (request.name !== '' && request.name !== 'default') throw new ApiError('invalid-parameter', TEXTS.wrongName);
     const interfaces = this.#deps.interfaces();
-    const listen = resolveListenAddress(normalizeListenAddress(request.listenAddr), interfaces);
+    const listen = resolveListenAddress(listenAddr, interfaces);
     const advertise = resolveAdvertiseAddress(
       request.advertiseAddr,
       this.#options.defaultAdvertiseAddr,
@@ -347,14 +357,14 @@ export class LocalNode {
     );
     const dataPathAddr = resolveDataPathAddress(request.dataPathAddr, interfaces);
     const localAddr = resolveLocalAddress(listen.host, advertise.host, interfaces);
-    checkAddressPools(request.defaultAddressPool ?? [], request.subnetSize);
+    checkAddressPools(request.defaultAddressPool, request.subnetSize);
     return {
       localAddr,
       remoteAddr: '',
-      listenAddr: joinHostPort(listen),
-      advertiseAddr: joinHostPort(advertise),
+      listenAddr: joinHostPort(listen.host, listen.port),
+      advertiseAddr: joinHostPort(advertise.host, advertise.port),
       dataPathAddr,
-      defaultAddressPool: request.defaultAddressPool ?? [],
+      defaultAddressPool: (request.defaultAddressPool ?? []).map((pool) => pool.trim()),
       subnetSize: request.subnetSize,
       dataPathPort: resolveDataPathPort(request.dataPathPort),
       joinInProgress: false,
@@ -362,15 +372,15 @@ export class LocalNode {
   }
 
   async #resolveJoin(request: JoinRequest): Promise<SavedStart> {
-    const [remote] = request.remoteAddrs;
-    if (remote === undefined || remote === '') throw new ApiError('invalid-parameter', TEXTS.remoteNeeded);
+    const listenAddr = completeAddress(request.listenAddr, 'ListenAddr');
+    const [remoteAddr] = request.remoteAddrs.map((remote) => completeAddress(remote, 'remoteAddr'));
+    if (remoteAddr === undefined) throw new ApiError('invalid-parameter', TEXTS.remoteNeeded);
     const interfaces = this.#deps.interfaces();
-    const remoteAddr = normalizeListenAddress(remote);
-    const listen = resolveListenAddress(normalizeListenAddress(request.listenAddr), interfaces);
+    const listen = resolveListenAddress(listenAddr, interfaces);
     return {
-      localAddr: await this.#deps.sourceAddress(remoteAddr),
+      localAddr: await this.#localAddressForJoin(listen.host, remoteAddr),
       remoteAddr,
-      listenAddr: joinHostPort(listen),
+      listenAddr: joinHostPort(listen.host, listen.port),
       advertiseAddr: this.#advertiseForJoin(request.advertiseAddr, listen.port, interfaces),
       dataPathAddr: resolveDataPathAddress(request.dataPathAddr, interfaces),
       defaultAddressPool: [],
@@ -380,11 +390,22 @@ export class LocalNode {
     };
   }
 
+  /** Where this node listens, or the address by which it reaches the remote (E-336). */
+  async #localAddressForJoin(listenHost: string, remoteAddr: string): Promise<string> {
+    if (!isUnspecifiedAddress(listenHost)) return listenHost;
+    try {
+      return await this.#deps.sourceAddress(remoteAddr);
+    } catch (error) {
+      throw new ApiError('system', `could not find local IP address: ${errorText(error)}`, error);
+    }
+  }
+
   /** One that does not resolve is left out: the manager sees where the node calls from (E-344). */
-  #advertiseForJoin(given: string, listenPort: string, interfaces: readonly HostInterface[]): string {
+  #advertiseForJoin(given: string, listenPort: number, interfaces: readonly HostInterface[]): string {
     if (given === '') return '';
     try {
-      return joinHostPort(resolveAdvertiseAddress(given, '', listenPort, interfaces));
+      const { host, port } = resolveAdvertiseAddress(given, '', listenPort, interfaces);
+      return joinHostPort(host, port);
     } catch (error) {
       this.#deps.log.warn({ err: error, 'advertise.addr': given }, 'advertise address is ignored');
       return '';
@@ -403,12 +424,12 @@ export class LocalNode {
     const { control, nodeId } = this.manager();
     const signal = new AbortController().signal;
     const { nodes } = await control.listNodes({}, { signal, timeoutMs: REQUEST_TIMEOUT_MS });
-    const managers = nodes.filter((node) => node.managerStatus !== undefined);
-    const isReachable = (node: (typeof managers)[number]): boolean =>
-      node.managerStatus?.reachability === RaftMemberStatus_Reachability.REACHABLE;
-    const reachable = managers.filter(isReachable).length;
-    const unreachable = managers.length - reachable;
-    const active = managers.some((node) => node.id === nodeId && isReachable(node));
+    const inState = (state: RaftMemberStatus_Reachability): readonly string[] =>
+      nodes.filter(({ managerStatus }) => managerStatus?.reachability === state).map(({ id }) => id);
+    const reachableIds = inState(RaftMemberStatus_Reachability.REACHABLE);
+    const reachable = reachableIds.length;
+    const unreachable = inState(RaftMemberStatus_Reachability.UNREACHABLE).length;
+    const active = reachableIds.includes(nodeId);
     if (!active || reachable - 2 > unreachable) return TEXTS.restoreHint;
     if (reachable === 1 && unreachable === 0) return TEXTS.lastManager;
     return `${quorumLossText(reachable - 1, reachable + unreachable)}${TEXTS.restoreHint}`;
@@ -419,4 +440,41 @@ export class LocalNode {
     this.#control = result.catch(() => undefined);
     return result;
   }
+}
+
+function hostOf(address: string): string {
+  return address === '' ? '' : splitHostPort(address).host;
+}
+
+/** An availability as init and join name it; a wrong one is a plain error there (E-345). */
+function availabilityOf(given: string): NodeSpec_Availability {
+  if (given === '') return NodeSpec_Availability.ACTIVE;
+  const availability = NodeSpec_Availability[given.toUpperCase() as keyof typeof NodeSpec_Availability];
+  if (typeof availability === 'number') return availability;
+  throw new ApiError('system', `invalid Availability: ${JSON.stringify(given)}`);
+}
+
+function unlockKeyOf(text: string): Uint8Array {
+  try {
+    return parseUnlockKey(text);
+  } catch (error) {
+    throw new ApiError('invalid-parameter', TEXTS.invalidKeyString, error);
+  }
+}
+
+/** What is no token at all is refused before any manager is asked; no token is the manager's to refuse (E-342). */
+function refuseJoinToken(text: string): void {
+  if (text === '') return;
+  try {
+    parseJoinToken(text);
+  } catch (error) {
+    throw new ApiError('system', errorText(error), error);
+  }
+}
+
+/** Codes of failures that this node met by itself: their texts go out without the rendering of a remote error. */
+const LOCAL_CODES: ReadonlySet<Code> = new Set([Code.FAILED_PRECONDITION, Code.DATA_LOSS, Code.PERMISSION_DENIED]);
+
+function startFailure(error: unknown): unknown {
+  return isSwarmError(error) && LOCAL_CODES.has(error.code) ? new ApiError('system', error.message, error) : error;
 }

@@ -1,4 +1,4 @@
-import { Code, isSwarmError, SwarmError, type Disk } from '../../base/index.js';
+import { Code, isSwarmError, makeDurableDirectory, SwarmError, type Disk } from '../../base/index.js';
 import { JsonObject, parseJson, printJson } from '../http/index.js';
 
 /** What is kept of how this node was started (engine-api E-312). Tokens, keys and one-time flags are not. */
@@ -54,7 +54,7 @@ export class StateFile {
   }
 
   async save(start: SavedStart): Promise<void> {
-    await this.#disk.makeDirectory(this.#directory, 0o700);
+    await makeDurableDirectory(this.#disk, this.#directory, 0o700);
     const text = printJson({
       LocalAddr: start.localAddr,
       RemoteAddr: start.remoteAddr,

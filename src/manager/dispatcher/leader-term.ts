@@ -256,7 +256,8 @@ export class LeaderTerm {
     const { clock } = this.#deps;
     while (true) {
       const { wakeAtMs } = this.registry;
-      const delayMs = wakeAtMs === undefined ? undefined : wakeAtMs - clock.monotonicMs();
+      // Rounded up: what is lost between the two scales must not wake this loop before its time, over and over.
+      const delayMs = wakeAtMs === undefined ? undefined : Math.ceil(wakeAtMs - clock.monotonicMs());
       await this.#deadlineChanged.waitUntil(clock, delayMs === undefined ? undefined : clock.nowMs() + delayMs, signal);
       for (const { nodeId, unknown } of this.registry.takeExpired(clock.monotonicMs())) {
         this.#deps.log.info({ 'node.id': nodeId }, 'node is down');

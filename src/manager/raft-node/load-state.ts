@@ -3,7 +3,7 @@ import { Code, isSwarmError } from '../../base/index.js';
 import type { EntryCipher } from './cipher.js';
 import type { RaftNodeOptions } from './options.js';
 import { damaged } from './segment.js';
-import { DIRECTORY_MODE, listSegments, removeTemporaryFiles, segmentPath } from './segment-file.js';
+import { listSegments, removeTemporaryFiles, segmentPath } from './segment-file.js';
 import { SegmentLog } from './segment-log.js';
 import { listSnapshots, readSnapshot, type SnapshotContents, type SnapshotName } from './snapshot-file.js';
 
@@ -32,13 +32,6 @@ export function stateDirectories(stateDir: string): StateDirectories {
 export interface LoadedState {
   readonly log: SegmentLog;
   readonly snapshot: { readonly name: SnapshotName; readonly contents: SnapshotContents } | undefined;
-}
-
-/** Makes a directory whose name a crash does not take back. */
-export async function makeDurableDirectory(disk: Disk, path: string): Promise<void> {
-  if (await disk.exists(path)) return;
-  await disk.makeDirectory(path, DIRECTORY_MODE);
-  await disk.syncDirectory(path.slice(0, Math.max(1, path.lastIndexOf('/'))));
 }
 
 /**

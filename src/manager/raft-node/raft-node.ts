@@ -1,11 +1,21 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { type RaftMember, RaftMemberSchema, raftpb, type StoreAction } from '../../api/index.js';
-import { Code, type Component, type DiskLock, errorText, SwarmError, toSwarmError, WakeUp } from '../../base/index.js';
+import {
+  Code,
+  type Component,
+  type DiskLock,
+  errorText,
+  makeDurableDirectory,
+  SwarmError,
+  toSwarmError,
+  WakeUp,
+} from '../../base/index.js';
 import { by, type ProposalOutcome, type Proposer, type ReplicatedStore, StoreDecoder } from '../../store/index.js';
-import { type LogDeps, loadState, logOptions, makeDurableDirectory, stateDirectories } from './load-state.js';
+import { type LogDeps, loadState, logOptions, stateDirectories } from './load-state.js';
 import { afterConfChange, fromClusterSnapshot, type Membership, NO_MEMBERS } from './membership.js';
 import { checkOptions, type RaftNodeOptions, type SnapshotPolicy } from './options.js';
 import { encodeRequest, type Proposal, ProposalQueue } from './proposals.js';
+import { DIRECTORY_MODE } from './segment-file.js';
 import { SegmentLog } from './segment-log.js';
 import { Slicer } from './slicer.js';
 import { Snapshotter } from './snapshotter.js';
@@ -103,10 +113,10 @@ export class RaftNode implements Proposer, Component {
     if (this.#state.kind !== 'new') throw new SwarmError(Code.FAILED_PRECONDITION, 'the log was opened before');
     const { disk } = this.deps;
     const { raft, wal, snapshots } = stateDirectories(this.options.stateDir);
-    for (const path of [this.options.stateDir, raft]) await makeDurableDirectory(disk, path);
+    for (const path of [this.options.stateDir, raft]) await makeDurableDirectory(disk, path, DIRECTORY_MODE);
     this.#lock = await disk.lock(raft);
     try {
-      for (const path of [wal, snapshots]) await makeDurableDirectory(disk, path);
+      for (const path of [wal, snapshots]) await makeDurableDirectory(disk, path, DIRECTORY_MODE);
       await this.#start(signal);
     } catch (error) {
       this.#state = { kind: 'closed' };

@@ -214,7 +214,8 @@ export class Supervisor {
     // Another process with this id: then the group is not the task's any more.
     if (identify(pid) !== undefined || !signalGroup(pid, SIGKILL)) return;
     const main = this.#mainPid === undefined ? undefined : identify(this.#mainPid);
-    for (let poll = ENDING_POLLS_MAX; poll > 0 && main !== undefined && isAlive(main); poll--) {
+    if (main === undefined) return;
+    for (let poll = ENDING_POLLS_MAX; poll > 0 && isAlive(main); poll--) {
       await sleep(this.live.clock, ENDING_POLL_MS, NEVER);
     }
   }

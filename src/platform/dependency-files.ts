@@ -1,10 +1,9 @@
 import { chmod, chown, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 
-import type { Dependencies } from '../../agent/exec/index.js';
-import type { ContainerSpec, FileTarget } from '../../api/index.js';
-import { Code, SwarmError } from '../../base/index.js';
-import type { Account } from './accounts.js';
+import type { Dependencies } from '../agent/exec/index.js';
+import type { ContainerSpec, FileTarget } from '../api/index.js';
+import { Code, SwarmError } from '../base/index.js';
 
 /** Mode of a secret or config whose target gives none. Source: the docker CLI. */
 const DEFAULT_MODE = 0o444;
@@ -13,6 +12,8 @@ const DEFAULT_MODE = 0o444;
 export interface DependencyFile {
   readonly kind: 'secrets' | 'configs';
   readonly path: string;
+  /** As the task asks for it; relative or absolute. */
+  readonly target: string;
   readonly data: Uint8Array;
   readonly uid: number;
   readonly gid: number;
@@ -49,7 +50,15 @@ function fileOf(kind: DependencyFile['kind'], target: FileTarget, name: string, 
   if (!Number.isInteger(uid) || !Number.isInteger(gid)) {
     throw new SwarmError(Code.INVALID_ARGUMENT, `${kind}: uid and gid of ${JSON.stringify(name)} have to be numbers`);
   }
-  return { kind, path, data, uid: uid as number, gid: gid as number, mode: target.mode & 0o7777 || DEFAULT_MODE };
+  return {
+    kind,
+    path,
+    target: target.name || name,
+    data,
+    uid: uid as number,
+    gid: gid as number,
+    mode: target.mode & 0o7777 || DEFAULT_MODE,
+  };
 }
 
 /**
@@ -59,7 +68,7 @@ function fileOf(kind: DependencyFile['kind'], target: FileTarget, name: string, 
 export async function writeDependencyFiles(
   dir: string,
   files: readonly DependencyFile[],
-  account: Account | undefined,
+  owner: { readonly uid: number; readonly gid: number } | undefined,
 ): Promise<void> {
   const asRoot = process.getuid?.() === 0;
   await rm(dir, { recursive: true, force: true });
@@ -73,7 +82,7 @@ export async function writeDependencyFiles(
     if (asRoot) await chown(target, uid, gid);
     await chmod(target, mode);
   }
-  if (asRoot && account !== undefined) for (const folder of made) await chown(folder, account.uid, account.gid);
+  if (asRoot && owner !== undefined) for (const folder of made) await chown(folder, owner.uid, owner.gid);
 }
 
 function missing(kind: string, name: string): SwarmError {
