@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs';
 
 import { afterEach, beforeAll, describe, expect, it } from 'vitest';
 
-import { Lab, useLab } from './support/lab.js';
+import { useLab } from './support/lab.js';
 import { freePort } from './support/free-port.js';
 import type { Swarmd } from './support/swarmd.js';
 import { waitFor } from './support/wait.js';
@@ -23,7 +23,7 @@ interface NodeState {
 }
 
 describe('workers of ours, tasks as processes', () => {
-  const lab: Lab = useLab();
+  const lab = useLab();
   let manager: Swarmd;
   let managerAddr: string;
   const workers: Swarmd[] = [];
