@@ -85,7 +85,9 @@ export class Acknowledged implements StoreWatcher {
     demand(known.removal !== 'acknowledged', service.id, 'came back after its removal');
     const isRolledBack = service.updateStatus !== undefined && ROLLBACKS.includes(service.updateStatus.state);
     const allowed = isRolledBack ? known.former : known.specs;
-    const isAllowed = service.spec !== undefined && allowed.some((spec) => equals(ServiceSpecSchema, spec, service.spec as ServiceSpec));
+    const isAllowed =
+      service.spec !== undefined &&
+      allowed.some((spec) => equals(ServiceSpecSchema, spec, service.spec as ServiceSpec));
     demand(isAllowed, service.id, 'has a spec that is not the one acknowledged');
   }
 }

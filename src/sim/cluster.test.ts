@@ -17,18 +17,16 @@ describe('a simulated cluster', () => {
     await cluster.step(5_000);
     console.log('workers', performance.now() - t0);
     await cluster.wait(
-      cluster
-        .control()
-        .createService(
-          {
-            spec: {
-              annotations: { name: 'web' },
-              task: { runtime: { case: 'container', value: { image: 'nginx' } } },
-              mode: { case: 'replicated', value: { replicas: 10n } },
-            },
+      cluster.control().createService(
+        {
+          spec: {
+            annotations: { name: 'web' },
+            task: { runtime: { case: 'container', value: { image: 'nginx' } } },
+            mode: { case: 'replicated', value: { replicas: 10n } },
           },
-          CALL,
-        ),
+        },
+        CALL,
+      ),
     );
     await cluster.step(30_000);
     console.log('service', performance.now() - t0, cluster.clock.monotonicMs());

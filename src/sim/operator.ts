@@ -165,7 +165,10 @@ export class Operator {
 
   async #createSecret(control: RpcClient<typeof Control>): Promise<void> {
     const name = `secret-${this.#created}-${this.#secrets.length}-${randomInt(this.#random, 1e6)}`;
-    const { secret } = await control.createSecret({ spec: { annotations: { name }, data: this.#random.bytes(16) } }, CALL);
+    const { secret } = await control.createSecret(
+      { spec: { annotations: { name }, data: this.#random.bytes(16) } },
+      CALL,
+    );
     if (secret !== undefined) this.#secrets.push(secret);
   }
 
@@ -175,7 +178,11 @@ export class Operator {
     await this.#setAvailability(control, node?.id ?? '', this.#pick([ACTIVE, ACTIVE, PAUSE, DRAIN]) ?? ACTIVE);
   }
 
-  async #setAvailability(control: RpcClient<typeof Control>, nodeId: string, availability: NodeSpec_Availability): Promise<void> {
+  async #setAvailability(
+    control: RpcClient<typeof Control>,
+    nodeId: string,
+    availability: NodeSpec_Availability,
+  ): Promise<void> {
     const { node } = await control.getNode({ nodeId }, CALL);
     if (node?.spec === undefined || node.meta?.version === undefined) return;
     const spec = { ...node.spec, availability };
@@ -234,7 +241,13 @@ export class Operator {
     const secret = this.#random.float() < 0.3 ? this.#pick(this.#secrets) : undefined;
     if (secret === undefined) return [];
     const secretName = secret.spec?.annotations?.name ?? '';
-    return [{ secretId: secret.id, secretName, target: { case: 'file', value: { name: secretName, uid: '0', gid: '0', mode: 0o444 } } }];
+    return [
+      {
+        secretId: secret.id,
+        secretName,
+        target: { case: 'file', value: { name: secretName, uid: '0', gid: '0', mode: 0o444 } },
+      },
+    ];
   }
 
   /** A change of scale or of the tasks. */

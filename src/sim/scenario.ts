@@ -43,7 +43,9 @@ export async function runScenario(options: ScenarioOptions): Promise<ScenarioRes
   } catch (error) {
     const text = error instanceof Error ? `${error.message}${cause(error)}` : String(error);
     const { trace, errors } = scenario.cluster;
-    const logged = errors.slice(-5).map(({ atMs, message, fields }) => `${atMs.toFixed(3)} ${message} ${JSON.stringify(fields, bigints)}`);
+    const logged = errors
+      .slice(-5)
+      .map(({ atMs, message, fields }) => `${atMs.toFixed(3)} ${message} ${JSON.stringify(fields, bigints)}`);
     throw new Error(
       `seed ${options.seed}: ${text}\n${trace.tail(options.tailLines ?? TAIL_LINES)}\nlogged errors:\n${logged.join('\n')}\nreplay with SIM_SEED=${options.seed}`,
       { cause: error },

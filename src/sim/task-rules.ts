@@ -119,7 +119,8 @@ export class TaskRules implements StoreWatcher {
     const [before, after] = [taskState(old), taskState(task)];
     if (before === after) return this.#checkStart(old, task);
     const steps = EARLY_STEPS.get(before);
-    require(steps === undefined || steps.includes(after), task, `went from ${TaskState[before]} to ${TaskState[after]}`);
+    require(steps === undefined ||
+      steps.includes(after), task, `went from ${TaskState[before]} to ${TaskState[after]}`);
     require(!isTerminal(before), task, `had ended as ${TaskState[before]}`);
     if (AGENT_STATES.has(after)) {
       require(this.#deps.wasGiven(task.nodeId, task.id) !== false, task, 'is not known to its node');
