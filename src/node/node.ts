@@ -12,9 +12,11 @@ import {
 } from '../api/index.js';
 import {
   canceled,
+  Code,
   isSwarmError,
   LinkedController,
   makeDurableDirectory,
+  SwarmError,
   WakeUp,
   type Clock,
   type Disk,
@@ -154,11 +156,24 @@ export class Node implements SwarmNode {
       await this.#live(signal);
     } catch (error) {
       if (!isSwarmError(error) || error.details['kind'] !== NO_CLUSTER || this.#options.joinAddr !== undefined) throw error;
+      this.#assertNeverInCluster(error);
       // An earlier start was killed before its cluster existed: nothing was ever acknowledged, so begin anew.
       this.#deps.log.warn({}, 'the cluster of an earlier start was never created; beginning anew');
       await this.#forgetCluster();
       await this.#live(signal);
     }
+  }
+
+  /** Managers are remembered from the first session on: then a cluster did exist, and its log is gone. */
+  #assertNeverInCluster(cause: unknown): void {
+    if (this.#remotesFile.isEmpty) return;
+    const { stateDir } = this.#options;
+    throw new SwarmError(
+      Code.DATA_LOSS,
+      `the log in ${stateDir}/raft holds nothing, although this node was in a cluster: ` +
+        `restore it from a backup, or empty ${stateDir} to begin another cluster`,
+      { cause },
+    );
   }
 
   async #forgetCluster(): Promise<void> {

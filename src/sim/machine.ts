@@ -178,6 +178,7 @@ export class SimMachine {
     this.lastEnd = life.ended;
     this.life = undefined;
     life.clock.kill();
+    this.disk.intercept = undefined;
     this.executor = this.executor.successor();
     this.#release();
   }
