@@ -19,9 +19,11 @@ import {
 } from '../api/index.js';
 import {
   canceled,
+  Code,
   isSwarmError,
   LinkedController,
   makeDurableDirectory,
+  SwarmError,
   WakeUp,
   type Clock,
   type Disk,
@@ -162,11 +164,23 @@ export class Node implements SwarmNode {
     } catch (error) {
       if (!isSwarmError(error) || error.details['kind'] !== NO_CLUSTER || this.#options.joinAddr !== undefined)
         throw error;
+      if (!this.#remotesFile.isEmpty) throw this.#lostLog(error);
       // An earlier start was killed before its cluster existed: nothing was ever acknowledged, so begin anew.
       this.#deps.log.warn({}, 'the cluster of an earlier start was never created; beginning anew');
       await this.#forgetCluster();
       await this.#live(signal);
     }
+  }
+
+  /** Who has had a session was part of a cluster: its log is lost, and nothing else may be thrown away. */
+  #lostLog(cause: unknown): SwarmError {
+    const { stateDir } = this.#options;
+    return new SwarmError(
+      Code.DATA_LOSS,
+      `${stateDir}/raft holds no cluster, although this node was part of one: restore the directory "raft" from a ` +
+        `backup, or empty ${stateDir} to begin anew`,
+      { details: { path: `${stateDir}/raft` }, cause },
+    );
   }
 
   async #forgetCluster(): Promise<void> {

@@ -104,7 +104,8 @@ function writeTask(task: Task): void {
   writeString(field.serviceId.number, task.serviceId);
   writeString(field.nodeId.number, task.nodeId);
   if (task.slot !== 0n) writer.tag(field.slot.number, WireType.Varint).uint64(task.slot);
-  if (task.desiredState !== TaskState.NEW) writer.tag(field.desiredState.number, WireType.Varint).int32(task.desiredState);
+  if (task.desiredState !== TaskState.NEW)
+    writer.tag(field.desiredState.number, WireType.Varint).int32(task.desiredState);
   for (const [name, sharedField] of TASK_SHARED) {
     const message = task[name] as Message | undefined;
     if (message !== undefined)
