@@ -11,7 +11,7 @@ import type { NetworkNamespace } from './network-namespace.js';
 export type ManagerKind = 'ours' | 'stock';
 
 const DOCKERD = '/usr/sbin/dockerd';
-const SWARMD = fileURLToPath(new URL('../../dist/cli/swarmd.js', import.meta.url));
+const SWARMD = fileURLToPath(new URL('../../bin/swarmd', import.meta.url));
 const LOOP_DELAY = new URL('loop-delay.js', import.meta.url).href;
 
 /** How long a manager may take to answer, in milliseconds. */
@@ -63,6 +63,7 @@ export class Manager implements AsyncDisposable {
       {
         namespace,
         logPath: `${directory}/log`,
+        environment: { NODE_OPTIONS: `--import=${LOOP_DELAY} ${SWARMD_NODE_OPTIONS}` },
       },
     );
     const manager = new Manager(kind, child, new EngineClient(socketPath), startedMs);
@@ -134,20 +135,7 @@ export function pause(delayMs: number): Promise<void> {
 }
 
 function swarmd(directory: string, socketPath: string): [string, ...string[]] {
-  const options = SWARMD_NODE_OPTIONS === '' ? [] : SWARMD_NODE_OPTIONS.split(' ');
-  return [
-    process.execPath,
-    ...options,
-    '--import',
-    LOOP_DELAY,
-    SWARMD,
-    '--log-level',
-    'warn',
-    '--state-dir',
-    directory,
-    '--engine-api',
-    `unix://${socketPath}`,
-  ];
+  return [SWARMD, '--log-level', 'warn', '--state-dir', directory, '--engine-api', `unix://${socketPath}`];
 }
 
 /** Without bridge and firewall rules: no containers run here, and the machine is to be left as it is. */

@@ -164,7 +164,7 @@ export class Node implements SwarmNode {
     } catch (error) {
       if (!isSwarmError(error) || error.details['kind'] !== NO_CLUSTER || this.#options.joinAddr !== undefined)
         throw error;
-      if ((await this.#remotesFile.load()).length > 0) throw this.#lostLog(error);
+      if (!this.#remotesFile.isEmpty) throw this.#lostLog(error);
       // An earlier start was killed before its cluster existed: nothing was ever acknowledged, so begin anew.
       this.#deps.log.warn({}, 'the cluster of an earlier start was never created; beginning anew');
       await this.#forgetCluster();

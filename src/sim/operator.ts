@@ -217,7 +217,7 @@ export class Operator {
         runtime: { case: 'container', value: { image: this.#image(), secrets: this.#someSecrets() } },
         restart: {
           condition: this.#pick([RestartPolicy_RestartCondition.ANY, RestartPolicy_RestartCondition.ON_FAILURE]) ?? 0,
-          delay: durationFromMs(randomInt(random, 4) * 700),
+          delay: durationFromMs(400 + randomInt(random, 4) * 700),
         },
       },
       mode: this.#mode(),
