@@ -1,6 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 
-import { Agent, checkTaskTemplates, Remotes, type AgentDatabase, type Executor, type ManagerConnection } from '../agent/index.js';
+import {
+  Agent,
+  checkTaskTemplates,
+  Remotes,
+  type AgentDatabase,
+  type Executor,
+  type ManagerConnection,
+} from '../agent/index.js';
 import {
   NodeSpec_Availability,
   PeerSchema,
@@ -155,7 +162,8 @@ export class Node implements SwarmNode {
     try {
       await this.#live(signal);
     } catch (error) {
-      if (!isSwarmError(error) || error.details['kind'] !== NO_CLUSTER || this.#options.joinAddr !== undefined) throw error;
+      if (!isSwarmError(error) || error.details['kind'] !== NO_CLUSTER || this.#options.joinAddr !== undefined)
+        throw error;
       this.#assertNeverInCluster(error);
       // An earlier start was killed before its cluster existed: nothing was ever acknowledged, so begin anew.
       this.#deps.log.warn({}, 'the cluster of an earlier start was never created; beginning anew');
@@ -180,7 +188,8 @@ export class Node implements SwarmNode {
     this.#life = undefined;
     this.#security = undefined;
     await this.#keyFiles.clear();
-    for (const name of ['raft', 'worker', 'state.json']) await this.#deps.disk.remove(`${this.#options.stateDir}/${name}`);
+    for (const name of ['raft', 'worker', 'state.json'])
+      await this.#deps.disk.remove(`${this.#options.stateDir}/${name}`);
   }
 
   async #loadRemotes(): Promise<void> {

@@ -47,7 +47,9 @@ export class RemotesFile {
 
   /** Writes the peers when they differ from what the file holds. */
   async save(managers: readonly WeightedPeer[]): Promise<void> {
-    const entries = managers.flatMap(({ peer }) => (peer === undefined ? [] : [{ node_id: peer.nodeId, addr: peer.addr }]));
+    const entries = managers.flatMap(({ peer }) =>
+      peer === undefined ? [] : [{ node_id: peer.nodeId, addr: peer.addr }],
+    );
     const text = JSON.stringify(entries.sort((a, b) => (a.addr < b.addr ? -1 : 1)));
     if (text === this.#written || entries.length === 0) return;
     await this.#disk.writeFileAtomic(this.#path, new TextEncoder().encode(text), FILE_MODE);
