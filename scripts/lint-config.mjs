@@ -26,25 +26,34 @@ function importsOf(folder, from) {
 }
 
 function overrides(layers) {
-  return layers.map(({ row, folder }) => {
-    const forbidden = layers.filter((other) => other.folder !== folder && other.row >= row);
-    const files = [`src/${folder}/**/*.ts`];
+  return layers.flatMap((layer) => {
+    const { row, folder } = layer;
     const nested = layers
       .filter((other) => other.folder.startsWith(`${folder}/`))
       .map((other) => `src/${other.folder}/**`);
-    // A component's parent folder is only forbidden through its own files, matched by importing one level up.
-    const patterns = forbidden
-      .filter((other) => !folder.startsWith(`${other.folder}/`))
-      .map((other) => ({
-        regex: importsOf(other.folder, folder),
-        message: `src/${folder} (row ${row}) may not import src/${other.folder} (row ${other.row}): see docs/architecture.md`,
-      }));
-    return {
-      files,
-      excludeFiles: ['**/*.test.ts', '**/*.test-helper.ts', ...nested],
-      rules: { 'no-restricted-imports': ['error', { patterns }] },
-    };
+    const patterns = layers
+      .filter((other) => other.folder !== folder && other.row >= row && !folder.startsWith(`${other.folder}/`))
+      .map((other) => forbidden(importsOf(other.folder, folder), layer, other));
+    const parent = layers.find((other) => other.row >= row && folder.startsWith(`${other.folder}/`));
+    const own = rule([`src/${folder}/**/*.ts`], patterns, nested);
+    if (parent === undefined) return [own];
+    // Files that stand directly in a component's folder reach their parent's files by one step up.
+    const up = forbidden('^\\.\\./[\\w-]+\\.js$', layer, parent);
+    return [own, rule([`src/${folder}/*.ts`], [...patterns, up], nested)];
   });
+}
+
+function forbidden(regex, layer, other) {
+  const message = `src/${layer.folder} (row ${layer.row}) may not import src/${other.folder} (row ${other.row}): see docs/architecture.md`;
+  return { regex, message };
+}
+
+function rule(files, patterns, nested) {
+  return {
+    files,
+    excludeFiles: ['**/*.test.ts', '**/*.test-helper.ts', ...nested],
+    rules: { 'no-restricted-imports': ['error', { patterns }] },
+  };
 }
 
 const config = {
@@ -67,9 +76,10 @@ const config = {
     'unicorn/consistent-function-scoping': 'off',
     'promise/always-return': 'off',
     'import/no-unassigned-import': 'off',
+    'import/no-named-as-default-member': 'off',
     'import/no-cycle': 'error',
   },
-  ignorePatterns: ['src/api/gen', 'dist', 'node_modules'],
+  ignorePatterns: ['src/api/gen', 'dist', 'dist-bench', 'node_modules'],
   overrides: overrides(readLayers()),
 };
 

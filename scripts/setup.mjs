@@ -21,7 +21,7 @@ function installDependencies() {
   const lock = hashOf(['package-lock.json']);
   if (existsSync(`${root}node_modules/.bin`) && readStamp('dependencies') === lock) return;
   say('installing dependencies (npm ci)');
-  run('npm', ['ci', '--no-audit', '--no-fund']);
+  run('npm', ['ci', '--no-audit', '--no-fund', '--loglevel=error']);
   writeStamp('dependencies', lock);
 }
 

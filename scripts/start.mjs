@@ -12,6 +12,7 @@ const root = fileURLToPath(new URL('..', import.meta.url));
 const REPLICAS = 3;
 const START_TIMEOUT_MS = 30_000;
 const CONVERGE_TIMEOUT_MS = 60_000;
+const ANSWER_TIMEOUT_MS = 10_000;
 const STOP_TIMEOUT_MS = 20_000;
 
 const options = readOptions();
@@ -45,8 +46,12 @@ async function main() {
   const { JoinTokens } = await call('GET', '/swarm');
   const workers = ['worker-1', 'worker-2'].map((name, index) =>
     startNode(name, [
-      ...['--join-addr', address, '--join-token', JoinTokens.Worker],
-      ...['--listen-remote-api', `127.0.0.1:${options.port + 1 + index}`],
+      '--join-addr',
+      address,
+      '--join-token',
+      JoinTokens.Worker,
+      '--listen-remote-api',
+      `127.0.0.1:${options.port + 1 + index}`,
     ]),
   );
   await until('both workers have joined', START_TIMEOUT_MS, workers[0], async () => {
@@ -133,7 +138,7 @@ ${options.once ? '' : '\nCtrl-C stops everything and leaves nothing behind.'}`);
 async function checkReplicas(id) {
   const seen = new Set();
   for (const task of await tasksOf(id)) {
-    const answer = await fetch(`http://127.0.0.1:${portOf(task)}/`);
+    const answer = await answerOf(`http://127.0.0.1:${portOf(task)}/`);
     const body = await answer.json();
     if (answer.status !== 200 || body.hello !== 'world')
       throw new Error(`replica hello.${task.Slot} answered ${answer.status}`);
@@ -142,6 +147,19 @@ async function checkReplicas(id) {
   if (seen.size !== REPLICAS)
     throw new Error(`${REPLICAS} replicas were asked, but only ${seen.size} different ones answered`);
   say(`all ${REPLICAS} replicas answered over HTTP`);
+}
+
+/** A process that runs may need a moment more until it listens. */
+async function answerOf(url) {
+  const endMs = Date.now() + ANSWER_TIMEOUT_MS;
+  for (;;) {
+    try {
+      return await fetch(url);
+    } catch (error) {
+      if (Date.now() > endMs) throw new Error(`${url} does not answer`, { cause: error });
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
 }
 
 function portOf(task) {
@@ -300,7 +318,9 @@ function makeDirectory() {
   try {
     return mkdtempSync(`${tmpdir()}/swarmkit-ts-`);
   } catch (error) {
-    throw new Error(`cannot write to ${tmpdir()}: set TMPDIR to a directory where you may write (${error.code})`);
+    throw new Error(`cannot write to ${tmpdir()}: set TMPDIR to a directory where you may write (${error.code})`, {
+      cause: error,
+    });
   }
 }
 

@@ -30,8 +30,9 @@ function runTests() {
       [
         'run',
         ...projects.flatMap((project) => ['--project', project]),
-        ...['--reporter', 'default'],
-        ...['--reporter', 'json', '--outputFile.json', report],
+        '--reporter=default',
+        '--reporter=json',
+        `--outputFile.json=${report}`,
         ...given,
       ],
       { cwd: root, stdio: ['ignore', 'inherit', 'inherit'] },

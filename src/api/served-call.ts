@@ -26,6 +26,9 @@ export interface CallEnvironment {
   complain(error: SwarmError): void;
 }
 
+/** What a reader of requests is told after the end; one for all, as every call has an end and hardly any such reader. */
+const CALL_ENDED = new SwarmError(Code.CANCELED, 'the call has ended');
+
 /** One call that a server received: from its head over the handler to its status, on any transport. */
 export class ServedCall {
   readonly #wire: IncomingCall;
@@ -149,7 +152,7 @@ export class ServedCall {
 
   #finish(error: SwarmError | undefined, last?: Uint8Array): void {
     this.#finished = true;
-    this.#wire.requests.finish(new SwarmError(Code.CANCELED, 'the call has ended'));
+    this.#wire.requests.finish(CALL_ENDED);
     this.#wire.finish(error, last);
   }
 }

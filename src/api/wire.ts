@@ -1,4 +1,4 @@
-import { Code, SwarmError } from '../base/index.js';
+import { Code, SwarmError, type ErrorDetails } from '../base/index.js';
 import type { MessageQueue } from './message-queue.js';
 
 /** The largest request that a server takes, in bytes. Source: SwarmKit (gRPC's default). */
@@ -10,8 +10,14 @@ export function messageTooLarge(bytes: number, bytesMax: number): SwarmError {
 }
 
 /** A peer that was not reached. Followers of stock managers know "connection error" and look for another leader. */
-export function dialError(text: string): SwarmError {
-  return new SwarmError(Code.UNAVAILABLE, `connection error: desc = ${JSON.stringify(`transport: ${text}`)}`);
+export function dialError(text: string, details: ErrorDetails = {}): SwarmError {
+  const message = `connection error: desc = ${JSON.stringify(`transport: ${text}`)}`;
+  return new SwarmError(Code.UNAVAILABLE, message, { details });
+}
+
+/** A peer whose certificate was not accepted; `reason: certificate` in the details tells it from other failures. */
+export function certificateError(addr: string, problem: string): SwarmError {
+  return dialError(`authentication handshake with ${addr} failed: x509: ${problem}`, { reason: 'certificate' });
 }
 
 /** A connection that ended under its calls. Followers of stock managers know "is closing" in the same way. */

@@ -24,9 +24,7 @@ program
   .option('--listen-control-api <path>', 'control socket; default: /var/run/swarmd.sock, or in another state directory')
   .option('--engine-api <url>', 'serve the Docker Engine API on unix:///path or tcp://host:port')
   .option('--default-advertise-addr <address>', 'with --engine-api: address advertised by init and join that name none')
-  .addOption(
-    new Option('--executor <kind>', 'what runs tasks').choices(['process', 'docker', 'simulated']).default('process'),
-  )
+  .addOption(new Option('--executor <kind>', 'what runs tasks').choices(['process', 'docker']).default('process'))
   .option('--engine-addr <url>', 'Docker Engine of the docker executor', 'unix:///var/run/docker.sock')
   .option('--generic-node-resources <list>', 'resources of this node, such as gpu=a,gpu=b,fpga=2')
   .option('--label <key=value>', 'engine label of this node; may be repeated', collect, [])

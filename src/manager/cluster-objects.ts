@@ -9,7 +9,7 @@ import {
   ManagerStatusSchema,
   NodeRole,
   NodeSchema,
-  NodeSpec_Availability,
+  type NodeSpec_Availability,
   NodeSpec_Membership,
   RaftMemberStatus_Reachability,
   type Cluster,
@@ -119,7 +119,5 @@ function newManagerNode(facts: OwnNodeFacts, managerStatus: ManagerStatus): Node
 }
 
 function sameStatus(a: ManagerStatus | undefined, b: ManagerStatus): boolean {
-  return (
-    a?.raftId === b.raftId && a.addr === b.addr && a.leader === b.leader && a.reachability === b.reachability
-  );
+  return a?.raftId === b.raftId && a.addr === b.addr && a.leader === b.leader && a.reachability === b.reachability;
 }

@@ -207,16 +207,19 @@ export class Manager implements Component {
     );
     const ca = new CaServer({ clusterId }, { ...base, crypto });
     const logBroker = new LogBroker({}, base);
-    const control = controlService({}, {
-      ...base,
-      security: {
-        newJoinToken: ({ rootCa }) =>
-          generateJoinToken(rootCa?.caCertHash ?? '', random, { fips: isFipsCluster(clusterId) }),
-        newUnlockKey: () => generateUnlockKey(random),
+    const control = controlService(
+      {},
+      {
+        ...base,
+        security: {
+          newJoinToken: ({ rootCa }) =>
+            generateJoinToken(rootCa?.caCertHash ?? '', random, { fips: isFipsCluster(clusterId) }),
+          newUnlockKey: () => generateUnlockKey(random),
+        },
+        raft: soleMember(raft),
+        checkTemplate: this.#deps.checkTemplate,
       },
-      raft: soleMember(raft),
-      checkTemplate: this.#deps.checkTemplate,
-    });
+    );
     const services = [control, dispatcher.service(), health.service(), ...ca.services(), ...logBroker.services()];
     const components: readonly Component[] = [
       ...createOrchestrators(base),
@@ -249,7 +252,10 @@ export class Manager implements Component {
     try {
       servers.push(await network.listenSocket(this.#options.controlSocket, services, self));
       const authorization = authorizationView(store, security.peer.clusterId);
-      const remote = await network.listen(this.#options.listenAddr, { services, tls: { identity: security, authorization } });
+      const remote = await network.listen(this.#options.listenAddr, {
+        services,
+        tls: { identity: security, authorization },
+      });
       servers.push(remote);
       health.set('Raft', 'serving');
       health.set('ControlAPI', 'serving');

@@ -40,7 +40,10 @@ export async function obtainIdentity(options: NodeOptions, deps: IdentityDeps, s
   if (loaded.kind === 'loaded') return { security: loaded.security, newRootCa: undefined };
   if (options.joinAddr === undefined) {
     if (options.joinToken !== undefined) {
-      throw new SwarmError(Code.INVALID_ARGUMENT, 'joinToken: a token is of use only with joinAddr, the address of a manager');
+      throw new SwarmError(
+        Code.INVALID_ARGUMENT,
+        'joinToken: a token is of use only with joinAddr, the address of a manager',
+      );
     }
     const { security, rootCa } = await createCluster({ nowMs, fips: false }, deps);
     deps.log.info({ 'node.id': security.peer.nodeId, 'cluster.id': security.peer.clusterId }, 'began a new cluster');

@@ -223,7 +223,7 @@ describe('a node whose files are damaged', () => {
     cluster.start(manager);
     expect(await failureOf(manager)).toMatchObject({
       code: Code.DATA_LOSS,
-      message: expect.stringContaining('although this node was in a cluster'),
+      message: expect.stringContaining('although this node was part of one'),
     });
     expect(await manager.disk.exists(`${STATE_DIR}/certificates/swarm-node.crt`)).toBe(true);
   });

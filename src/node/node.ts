@@ -164,7 +164,7 @@ export class Node implements SwarmNode {
     } catch (error) {
       if (!isSwarmError(error) || error.details['kind'] !== NO_CLUSTER || this.#options.joinAddr !== undefined)
         throw error;
-      this.#assertNeverInCluster(error);
+      if (!this.#remotesFile.isEmpty) throw this.#lostLog(error);
       // An earlier start was killed before its cluster existed: nothing was ever acknowledged, so begin anew.
       this.#deps.log.warn({}, 'the cluster of an earlier start was never created; beginning anew');
       await this.#forgetCluster();
@@ -172,15 +172,14 @@ export class Node implements SwarmNode {
     }
   }
 
-  /** Managers are remembered from the first session on: then a cluster did exist, and its log is gone. */
-  #assertNeverInCluster(cause: unknown): void {
-    if (this.#remotesFile.isEmpty) return;
+  /** Who has had a session was part of a cluster: its log is lost, and nothing else may be thrown away. */
+  #lostLog(cause: unknown): SwarmError {
     const { stateDir } = this.#options;
-    throw new SwarmError(
+    return new SwarmError(
       Code.DATA_LOSS,
-      `the log in ${stateDir}/raft holds nothing, although this node was in a cluster: ` +
-        `restore it from a backup, or empty ${stateDir} to begin another cluster`,
-      { cause },
+      `${stateDir}/raft holds no cluster, although this node was part of one: restore the directory "raft" from a ` +
+        `backup, or empty ${stateDir} to begin anew`,
+      { details: { path: `${stateDir}/raft` }, cause },
     );
   }
 

@@ -25,6 +25,17 @@ describe('CryptoRandom', () => {
     expect(random.bytes(17)).toHaveLength(17);
     for (let i = 0; i < 1000; i++) expect([0, 1, 2]).toContain(randomInt(random, 3));
   });
+
+  it('gives no byte out twice, however many are drawn at a time', () => {
+    const random = new CryptoRandom();
+    const drawn = Array.from({ length: 2000 }, () => Buffer.from(random.bytes(16)).toString('hex'));
+    expect(new Set(drawn).size).toBe(drawn.length);
+    const [kept, large] = [random.bytes(32), random.bytes(100_000)];
+    expect(new Set(large).size).toBe(256);
+    const before = Buffer.from(kept).toString('hex');
+    random.bytes(4096);
+    expect(Buffer.from(kept).toString('hex')).toBe(before);
+  });
 });
 
 describe('PinoLogger', () => {

@@ -1,5 +1,5 @@
 import { createSocket } from 'node:dgram';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { arch, cpus, hostname, networkInterfaces, release, totalmem } from 'node:os';
 
 import { splitHostPort } from '../api/index.js';
@@ -13,7 +13,12 @@ const MANAGED = /^(docker|br-|veth|cni|flannel|lxcbr|virbr)/;
 const GO_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'amd64', arm64: 'arm64', ia32: '386', arm: 'arm' };
 
 /** Architectures as the kernel names them, from Node's names. */
-const KERNEL_ARCHITECTURES: Readonly<Record<string, string>> = { x64: 'x86_64', arm64: 'aarch64', ia32: 'i686', arm: 'armv7l' };
+const KERNEL_ARCHITECTURES: Readonly<Record<string, string>> = {
+  x64: 'x86_64',
+  arm64: 'aarch64',
+  ia32: 'i686',
+  arm: 'armv7l',
+};
 
 /** The interfaces of this machine that have addresses. */
 export function hostInterfaces(): readonly HostInterface[] {
@@ -21,6 +26,7 @@ export function hostInterfaces(): readonly HostInterface[] {
     name,
     up: true,
     loopback: addresses.some(({ internal }) => internal),
+    physical: existsSync(`/sys/class/net/${name}/device`),
     managed: MANAGED.test(name),
     addresses: addresses.map(({ address }) => address.replace(/%.*$/, '')),
   }));

@@ -33,12 +33,12 @@ export function parseHttpAddress(text: string): HttpAddress {
 
 /** Serves a router over HTTP/1.1 on a unix socket or a TCP address. */
 export class HttpServer {
-  readonly #router: Router;
+  readonly #router: Pick<Router, 'handle'>;
   readonly #server: Server;
   readonly #stopping = new AbortController();
   readonly #sockets = new Set<Socket>();
 
-  private constructor(router: Router) {
+  private constructor(router: Pick<Router, 'handle'>) {
     this.#router = router;
     this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
       void this.#serve(request, response);
@@ -50,7 +50,7 @@ export class HttpServer {
   }
 
   /** Listens, or fails with FailedPrecondition when the address is taken, PermissionDenied without the right. */
-  static async listen(address: HttpAddress, router: Router): Promise<HttpServer> {
+  static async listen(address: HttpAddress, router: Pick<Router, 'handle'>): Promise<HttpServer> {
     const server = new HttpServer(router);
     if (address.kind === 'unix') await removeStaleSocket(address.path);
     const where = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;

@@ -1,5 +1,6 @@
 import {
   WireChannel,
+  certificateError,
   connectionLost,
   dialError,
   joinHostPort,
@@ -121,10 +122,11 @@ export class SimHost implements RpcNetwork {
     const { clock } = this.#ether;
     const { promise, resolve, reject } = Promise.withResolvers<{ connection: SimConnection; begin: Begin }>();
     const connection = this.#ether.connect({ client: this.name, server: host });
-    const fail = (text: string): void => {
-      reject(dialError(text));
+    const failWith = (error: SwarmError): void => {
+      reject(error);
       connection.lose('client', '');
     };
+    const fail = (text: string): void => failWith(dialError(text));
     const timer = clock.setTimer(DIAL_TIMEOUT_MS, () => fail(`Error while dialing dial tcp ${addr}: i/o timeout`));
     connection.onLost.client = (reason) => fail(`Error while dialing dial tcp ${addr}: ${reason}`);
     const remoteAddr = joinHostPort(this.name, this.#nextPort++);
@@ -139,7 +141,7 @@ export class SimHost implements RpcNetwork {
       connection.send('client', () => {
         const problem = serverProblem(credentials, identity);
         if (problem === undefined) resolve({ connection, begin });
-        else fail(`authentication handshake with ${addr} failed: ${problem}`);
+        else failWith(certificateError(addr, problem));
       });
     });
     return promise.finally(() => timer.cancel());
@@ -210,7 +212,7 @@ function serverProblem(credentials: Credentials | undefined, server: TlsIdentity
   if (credentials === undefined || server === undefined || credentials.kind === 'unverified') return undefined;
   const identity = credentials.kind === 'mutual' ? credentials.identity.current() : undefined;
   const rootPem = credentials.kind === 'root' ? credentials.rootPem : (identity?.rootPem ?? '');
-  if (!shareRoot(rootPem, server.rootPem)) return "the server's certificate was issued by another root";
+  if (!shareRoot(rootPem, server.rootPem)) return 'certificate signed by unknown authority';
   if (server.peer.role !== 'swarm-manager') return "the server's certificate is not that of a manager";
   if (identity !== undefined && identity.peer.clusterId !== server.peer.clusterId) {
     return `the server belongs to cluster ${JSON.stringify(server.peer.clusterId)}, not to ${identity.peer.clusterId}`;

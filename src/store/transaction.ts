@@ -27,6 +27,8 @@ export interface Stamp {
 export class Transaction implements WriteTransaction {
   readonly changes: Change[] = [];
   #open = true;
+  /** Of the last updated object: objects that were created together go on sharing it. */
+  #updatedMeta: Meta | undefined;
 
   constructor(
     readonly tables: HeadTables,
@@ -98,8 +100,12 @@ export class Transaction implements WriteTransaction {
   #stamped(old: StoredObject, object: StoredObject): StoredObject {
     if (this.stamp === undefined) return object;
     const createdAt = old.meta?.createdAt ?? object.meta?.createdAt;
-    if (createdAt === undefined) return { ...object, meta: this.stamp.meta };
-    return { ...object, meta: { ...this.stamp.meta, createdAt } };
+    return { ...object, meta: createdAt === undefined ? this.stamp.meta : this.#metaSince(createdAt, this.stamp) };
+  }
+
+  #metaSince(createdAt: NonNullable<Meta['createdAt']>, { meta }: Stamp): Meta {
+    if (this.#updatedMeta?.createdAt !== createdAt) this.#updatedMeta = deepFreeze({ ...meta, createdAt });
+    return this.#updatedMeta;
   }
 
   #checkSequence(table: TableName, old: StoredObject, object: StoredObject): void {

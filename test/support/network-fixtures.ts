@@ -19,7 +19,7 @@ import { TestIdentity, TestRoot } from '../../src/platform/rpc/test-certificates
 import { SeededRandom, SimClock, SimNetwork } from '../../src/sim/index.js';
 
 /** The cluster to which the fixture's server belongs. */
-export const CLUSTER_ID = 'cluster-1';
+const CLUSTER_ID = 'cluster-1';
 
 /** What differs between the networks under one suite. */
 interface Ground {

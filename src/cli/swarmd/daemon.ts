@@ -1,3 +1,5 @@
+import { setMaxListeners } from 'node:events';
+
 import { canceled, type Logger } from '../../base/index.js';
 import { parseUnlockKey } from '../../ca/index.js';
 import { Node, type NodeOptions } from '../../node/index.js';
@@ -16,7 +18,7 @@ export interface DaemonFlags {
   readonly listenControlApi?: string;
   readonly engineApi?: string;
   readonly defaultAdvertiseAddr?: string;
-  readonly executor: 'process' | 'docker' | 'simulated';
+  readonly executor: 'process' | 'docker';
   readonly engineAddr: string;
   readonly genericNodeResources?: string;
   readonly label: readonly string[];
@@ -32,6 +34,8 @@ const STOP_TIMEOUT_MS = 15_000;
 
 /** Runs the daemon until it is told to stop; returns the exit code. */
 export async function runDaemon(given: DaemonFlags): Promise<number> {
+  // Many parts wait on one stop signal: that is the design, not a leak.
+  setMaxListeners(0);
   const flags: DaemonFlags = { ...given, stateDir: absolute(given.stateDir) };
   const world = createWorld(flags);
   const signal = stopSignal(world.deps.log);
@@ -93,4 +97,3 @@ function stopSignal(log: Logger): AbortSignal {
   process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
   return stop.signal;
 }
-

@@ -1,5 +1,4 @@
 import { parseGenericResources } from '../../api/index.js';
-import type { Executor } from '../../agent/index.js';
 import type { NodeDeps } from '../../node/index.js';
 import {
   AesGcm,
@@ -18,7 +17,7 @@ import type { DaemonFlags } from './daemon.js';
 
 /** Everything real that a node is built on. */
 export interface World {
-  readonly deps: NodeDeps & { readonly executor: Executor };
+  readonly deps: NodeDeps;
   /** Removes what tasks of this node left behind, when it leaves its swarm. */
   readonly removeTasks: (nodeId: string) => Promise<void>;
 }
@@ -28,7 +27,7 @@ export function createWorld(flags: DaemonFlags): World {
   const clock = new SystemClock();
   const random = new CryptoRandom();
   const log = PinoLogger.create({ level: flags.logLevel });
-  const executor = createExecutor(
+  const { executor, removeTasks } = createExecutor(
     {
       kind: flags.executor,
       stateDir: flags.stateDir,
@@ -53,7 +52,7 @@ export function createWorld(flags: DaemonFlags): World {
       openDatabase: (path) => new SqliteAgentDatabase(path),
       hostAddress,
     },
-    removeTasks: async () => undefined,
+    removeTasks: (nodeId) => removeTasks(nodeId, new AbortController().signal),
   };
 }
 

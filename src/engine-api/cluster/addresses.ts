@@ -1,4 +1,4 @@
-import { parseIp, type IpAddress } from '../../api/index.js';
+import { joinHostPort, parseIp, splitHostPort, type HostPort, type IpAddress } from '../../api/index.js';
 import { ApiError } from '../http/index.js';
 
 /** An interface of this host with its addresses, as far as choosing an address needs it. */
@@ -6,20 +6,18 @@ export interface HostInterface {
   readonly name: string;
   readonly up: boolean;
   readonly loopback: boolean;
+  /** Backed by hardware, real or emulated: preferred over every virtual one. */
+  readonly physical: boolean;
   /** Made by a container engine (bridges, their veth ends): never chosen by itself. */
   readonly managed: boolean;
   /** Textual addresses without prefix lengths. */
   readonly addresses: readonly string[];
 }
 
-/** A host and a port, both resolved. */
-export interface HostPort {
-  readonly host: string;
-  readonly port: string;
-}
-
 /** Port of the remote API where none is given. */
-export const DEFAULT_PORT = '2377';
+const DEFAULT_PORT = 2377;
+
+const UNSPECIFIED_HOST = '0.0.0.0';
 
 /** VXLAN port where none is given. */
 const DEFAULT_DATA_PATH_PORT = 4789;
@@ -30,34 +28,39 @@ const SUBNET_SIZE_MAX = 29;
 const BAD_LISTEN_ADDRESS = 'listen address must be an IP address or network interface (with optional port number)';
 const BAD_ADVERTISE_ADDRESS =
   'advertise address must be a non-zero IP address or network interface (with optional port number)';
+const BAD_DEFAULT_ADVERTISE_ADDRESS =
+  'default advertise address must be a non-zero IP address or network interface (without a port number)';
 const BAD_DATA_PATH_ADDRESS =
   'data path address must be a non-zero IP address or network interface (without a port number)';
 const MUST_SPECIFY_LISTEN_ADDRESS =
   "must specify a listening address because the address to advertise is not recognized as a system address, and a system's IP address to use could not be uniquely identified";
 
-/** `host:port` with brackets around an IPv6 host. */
-export function joinHostPort({ host, port }: HostPort): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}
-
-/** Splits `host:port` or `[v6]:port`; undefined when there is no port. */
-export function splitHostPort(text: string): HostPort | undefined {
-  const match = /^(?:\[([^\]]*)\]|([^:]*)):(\d*)$/.exec(text);
-  return match === null ? undefined : { host: match[1] ?? match[2] ?? '', port: match[3] as string };
-}
-
-/** A listen address as Docker's client library completes it: scheme dropped, default port added (E-331). */
-export function normalizeListenAddress(text: string): string {
+/**
+ * An address as Docker's client library completes it: scheme dropped, unspecified host and default port added
+ * (E-331). What cannot be completed stays as it is, to be refused where it is resolved.
+ * @param field names the address in the refusal of an empty one.
+ */
+export function completeAddress(text: string, field: string): string {
+  if (text === '') throw new ApiError('invalid-parameter', `invalid ${field} "": invalid empty address`);
   const given = text.trim().replace(/^tcp:\/\//, '');
-  if (given === '') throw new ApiError('invalid-parameter', 'invalid ListenAddr "": invalid empty address');
-  if (splitHostPort(given) !== undefined) return given;
-  if (parseIp(given)?.version === 6) return joinHostPort({ host: given, port: DEFAULT_PORT });
-  return `${given}:${DEFAULT_PORT}`;
+  if (given.includes(':') && parseIp(given) !== undefined) return joinHostPort(given, DEFAULT_PORT);
+  const match = /^(?:\[([^[\]]*)\]|([^:/[\]]*))(?::(\d{0,5}))?$/.exec(given);
+  if (match === null) return text;
+  return joinHostPort((match[1] ?? match[2]) || UNSPECIFIED_HOST, Number(match[3] ?? '') || DEFAULT_PORT);
+}
+
+/** Takes an address apart; undefined when it is not `host:port`. */
+function parseAddress(text: string): HostPort | undefined {
+  try {
+    return splitHostPort(text);
+  } catch {
+    return undefined;
+  }
 }
 
 /** Resolves the listen address: an IP (unspecified allowed) or an interface's address. */
 export function resolveListenAddress(text: string, interfaces: readonly HostInterface[]): HostPort {
-  const parts = splitHostPort(text);
+  const parts = parseAddress(text);
   if (parts === undefined) throw new ApiError('invalid-parameter', `could not parse listen address ${text}`);
   return { host: resolveAddress(parts.host, interfaces, true, BAD_LISTEN_ADDRESS), port: parts.port };
 }
@@ -66,15 +69,15 @@ export function resolveListenAddress(text: string, interfaces: readonly HostInte
 export function resolveAdvertiseAddress(
   given: string,
   defaultAddress: string,
-  listenPort: string,
+  listenPort: number,
   interfaces: readonly HostInterface[],
 ): HostPort {
   if (given !== '') {
-    const parts = splitHostPort(given) ?? { host: given, port: listenPort };
+    const parts = parseAddress(given) ?? { host: given, port: listenPort };
     return { host: resolveAddress(parts.host, interfaces, false, BAD_ADVERTISE_ADDRESS), port: parts.port };
   }
   if (defaultAddress !== '') {
-    return { host: resolveAddress(defaultAddress, interfaces, false, BAD_ADVERTISE_ADDRESS), port: listenPort };
+    return { host: resolveAddress(defaultAddress, interfaces, false, BAD_DEFAULT_ADVERTISE_ADDRESS), port: listenPort };
   }
   return { host: systemAddress(interfaces), port: listenPort };
 }
@@ -108,9 +111,9 @@ export function resolveDataPathPort(port: number): number {
   return port;
 }
 
-/** Checks address pools and the size of the subnets cut from them (E-337). */
-export function checkAddressPools(pools: readonly string[], subnetSize: number): void {
-  if (pools.length === 0) return;
+/** Checks address pools and the size of the subnets cut from them (E-337). Nothing is checked without pools. */
+export function checkAddressPools(pools: readonly string[] | undefined, subnetSize: number): void {
+  if (pools === undefined) return;
   const size = subnetSize === 0 ? DEFAULT_SUBNET_SIZE : subnetSize;
   if (size > SUBNET_SIZE_MAX) throw new ApiError('system', `subnet size is out of range: ${size}`);
   for (const pool of pools) {
@@ -118,10 +121,13 @@ export function checkAddressPools(pools: readonly string[], subnetSize: number):
     const address = match === null ? undefined : parseIp(match[1] as string);
     const length = Number(match?.[2]);
     if (address === undefined || length > (address.version === 4 ? 32 : 128)) {
-      throw new ApiError('system', `invalid base pool ${pool}: invalid CIDR address: ${pool}`);
+      throw new ApiError('system', `invalid base pool ${pool.trim()}: invalid CIDR address: ${pool.trim()}`);
     }
     if (size < length) {
-      throw new ApiError('system', `invalid CIDR: ${JSON.stringify(pool)}. Subnet size is too small for pool: ${size}`);
+      throw new ApiError(
+        'system',
+        `invalid CIDR: ${JSON.stringify(pool.trim())}. Subnet size is too small for pool: ${size}`,
+      );
     }
   }
 }
@@ -156,23 +162,27 @@ function interfaceAddress({ name, addresses }: HostInterface): string {
   throw new ApiError('invalid-parameter', `interface ${name} has no usable IPv4 or IPv6 address`);
 }
 
-/** The host's only global address (E-333). */
+/** The host's only global address: of its physical interfaces, or without such of those no engine made (E-333). */
 function systemAddress(interfaces: readonly HostInterface[]): string {
-  let chosen: { readonly name: string; readonly address: string } | undefined;
-  for (const { name, up, loopback, managed, addresses } of interfaces) {
-    if (!up || loopback || managed) continue;
-    const global = addresses.filter((text) => isGlobalUnicast(parseIp(text)));
-    for (const version of [4, 6] as const) {
-      const [first, second] = global.filter((text) => parseIp(text)?.version === version);
-      if (first !== undefined && second !== undefined) throw severalAddresses(name, name, first, second);
-    }
-    const address = global.find((text) => parseIp(text)?.version === 4) ?? global[0];
-    if (address === undefined) continue;
-    if (chosen !== undefined) throw severalAddresses(chosen.name, name, chosen.address, address);
-    chosen = { name, address };
+  const usable = interfaces
+    .filter(({ up, loopback }) => up && !loopback)
+    .map((one) => ({ ...one, addresses: one.addresses.filter((text) => isGlobalUnicast(parseIp(text))) }))
+    .filter(({ addresses }) => addresses.length > 0);
+  const physical = usable.filter((one) => one.physical);
+  const chosen = (physical.length > 0 ? physical : usable.filter(({ managed }) => !managed)).map(onlyAddress);
+  const [first, second] = chosen;
+  if (first === undefined) throw new ApiError('invalid-parameter', "could not find the system's IP address");
+  if (second !== undefined) throw severalAddresses(first.name, second.name, first.address, second.address);
+  return first.address;
+}
+
+/** The global address of an interface, version 4 before 6. */
+function onlyAddress({ name, addresses }: HostInterface): { readonly name: string; readonly address: string } {
+  for (const version of [4, 6] as const) {
+    const [first, second] = addresses.filter((text) => parseIp(text)?.version === version);
+    if (first !== undefined && second !== undefined) throw severalAddresses(name, name, first, second);
   }
-  if (chosen === undefined) throw new ApiError('invalid-parameter', "could not find the system's IP address");
-  return chosen.address;
+  return { name, address: addresses.find((text) => parseIp(text)?.version === 4) ?? (addresses[0] as string) };
 }
 
 function severalAddresses(nameA: string, nameB: string, a: string, b: string): ApiError {
@@ -184,6 +194,11 @@ function severalAddresses(nameA: string, nameB: string, a: string, b: string): A
     'invalid-parameter',
     `could not choose an IP address to advertise since this system has ${where}`,
   );
+}
+
+/** Whether a host means every address of the machine. */
+export function isUnspecifiedAddress(host: string): boolean {
+  return isUnspecified(parseIp(host));
 }
 
 function isUnspecified(address: IpAddress | undefined): boolean {

@@ -1,3 +1,5 @@
-export { DEFAULT_PORT, joinHostPort, splitHostPort, type HostInterface } from './addresses.js';
+export type { HostInterface } from './addresses.js';
 export * from './local-node.js';
-export { NODE_ERROR_KINDS, type LocalNodeState } from './node-runner.js';
+export type { InitRequest, JoinRequest } from './start-request.js';
+export type { LocalNodeState } from './node-runner.js';
+export { TEXTS } from './texts.js';

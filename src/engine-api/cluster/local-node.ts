@@ -1,39 +1,26 @@
-import {
-  CA,
-  Control,
-  createClient,
-  Logs,
-  type NodeSpec_Availability,
-  RaftMemberStatus_Reachability,
-  type RpcClient,
-} from '../../api/index.js';
-import {
-  canceled,
-  isSwarmError,
-  LinkedController,
-  sleep,
-  type Clock,
-  type Disk,
-  type Logger,
-} from '../../base/index.js';
+import { CA, Control, createClient, Logs, splitHostPort, type RpcClient } from '../../api/index.js';
+import { canceled, errorText, LinkedController, sleep, type Clock, type Disk, type Logger } from '../../base/index.js';
+import { tlsProblemOf } from '../../ca/index.js';
 import type { NodeOptions, NodeView, SwarmNode } from '../../node/index.js';
 import type { Store } from '../../store/index.js';
 import { ApiError } from '../http/index.js';
+import type { HostInterface } from './addresses.js';
+import { withDeadlines } from './deadline-channel.js';
+import { leaveRefusal } from './leaving.js';
+import { NodeRunner, type LocalNodeState } from './node-runner.js';
 import {
-  checkAddressPools,
-  joinHostPort,
-  normalizeListenAddress,
-  resolveAdvertiseAddress,
-  resolveDataPathAddress,
-  resolveDataPathPort,
-  resolveListenAddress,
-  resolveLocalAddress,
-  splitHostPort,
-  type HostInterface,
-} from './addresses.js';
-import { NODE_ERROR_KINDS, NodeRunner, type LocalNodeState } from './node-runner.js';
+  availabilityOf,
+  refuseJoinToken,
+  resolveInit,
+  resolveJoin,
+  startFailure,
+  unlockKeyOf,
+  type InitRequest,
+  type JoinRequest,
+  type StartHost,
+} from './start-request.js';
 import { StateFile, type SavedStart } from './state-file.js';
-import { quorumLossText, TEXTS } from './texts.js';
+import { TEXTS } from './texts.js';
 
 /** How long a join, and a resumed start, waits for readiness (engine-api E-313, E-341). */
 const CONNECT_TIMEOUT_MS = 20_000;
@@ -64,30 +51,6 @@ export interface LocalNodeDeps {
   readonly removeTasks: (nodeId: string) => Promise<void>;
 }
 
-/** A request to create a swarm. */
-export interface InitRequest {
-  readonly listenAddr: string;
-  readonly advertiseAddr: string;
-  readonly dataPathAddr: string;
-  readonly dataPathPort: number;
-  readonly forceNewCluster: boolean;
-  readonly autoLockManagers: boolean;
-  readonly availability: NodeSpec_Availability;
-  /** Undefined when the request had none, which stores the default pool. */
-  readonly defaultAddressPool: readonly string[] | undefined;
-  readonly subnetSize: number;
-}
-
-/** A request to join a swarm. */
-export interface JoinRequest {
-  readonly listenAddr: string;
-  readonly advertiseAddr: string;
-  readonly dataPathAddr: string;
-  readonly remoteAddrs: readonly string[];
-  readonly joinToken: string;
-  readonly availability: NodeSpec_Availability;
-}
-
 /** Clients of the local manager, acting as this node. */
 export interface ManagerAccess {
   readonly control: RpcClient<typeof Control>;
@@ -97,11 +60,20 @@ export interface ManagerAccess {
   readonly nodeId: string;
 }
 
+/** What the routes use of a {@link LocalNode}. */
+export type LocalSwarm = Pick<
+  LocalNode,
+  'init' | 'join' | 'leave' | 'unlock' | 'status' | 'manager' | 'store' | 'subscribe'
+>;
+
 /** State of this engine with regard to swarm mode. */
 export interface LocalNodeStatus {
   readonly state: LocalNodeState;
   readonly error: string;
+  /** Undefined while no node runs: between two runs nothing is said of what the last one knew. */
   readonly view: NodeView | undefined;
+  /** Whether the local manager answers. */
+  readonly isManager: boolean;
   /** Address advertised, without port. */
   readonly nodeAddr: string;
   readonly dataPathAddr: string;
@@ -115,6 +87,7 @@ export class LocalNode {
   readonly #options: LocalNodeOptions;
   readonly #deps: LocalNodeDeps;
   readonly #stateFile: StateFile;
+  readonly #host: StartHost;
   #runner: NodeRunner | undefined;
   #start: SavedStart | undefined;
   #control: Promise<unknown> = Promise.resolve();
@@ -124,6 +97,7 @@ export class LocalNode {
     this.#options = options;
     this.#deps = deps;
     this.#stateFile = new StateFile(options.stateDir, deps);
+    this.#host = { ...deps, defaultAdvertiseAddr: options.defaultAdvertiseAddr };
   }
 
   /** Takes up what an earlier process left: waits a bounded time for readiness, then carries on regardless (E-313). */
@@ -142,20 +116,25 @@ export class LocalNode {
   /** Creates a swarm; returns the node id. */
   init(request: InitRequest): Promise<string> {
     return this.#serialised(async () => {
-      await this.#prepareInit(request.forceNewCluster);
-      const start = this.#resolveInit(request);
+      this.#refuseInit(request.forceNewCluster);
+      const start = resolveInit(request, this.#host);
+      const availability = availabilityOf(request.availability);
+      await this.#runner?.stop();
+      this.#runner = undefined;
       await this.#stateFile.save(start);
       const runner = this.#run(start, {
-        availability: request.availability,
+        availability,
         autoLockManagers: request.autoLockManagers,
         forceNewCluster: request.forceNewCluster,
       });
       try {
         await runner.ready;
       } catch (error) {
+        // A locked manager keeps its data and its state, so that unlocking it goes on from there.
+        if (tlsProblemOf(error) === 'locked') throw new ApiError('unavailable', TEXTS.locked, error);
         this.#runner = undefined;
         if (!request.forceNewCluster) await this.#stateFile.clear();
-        throw error;
+        throw startFailure(error);
       }
       return this.#view().nodeId;
     });
@@ -165,25 +144,22 @@ export class LocalNode {
   join(request: JoinRequest, signal: AbortSignal): Promise<void> {
     return this.#serialised(async () => {
       if (this.#runner !== undefined) throw new ApiError('unavailable', TEXTS.alreadyInSwarm);
-      const start = await this.#resolveJoin(request);
+      const start = await resolveJoin(request, this.#host);
+      const availability = availabilityOf(request.availability);
+      refuseJoinToken(request.joinToken);
       await this.#stateFile.save(start);
-      const runner = this.#run(start, {
+      this.#run(start, {
         joinAddr: start.remoteAddr,
         joinToken: request.joinToken,
-        availability: request.availability,
+        availability,
       });
-      // A join that outlasts this request still has to be recorded as done.
-      void runner.ready.then(
-        () => this.#joined(runner),
-        () => undefined,
-      );
       let ready: boolean;
       try {
         ready = await this.#readyWithin(CONNECT_TIMEOUT_MS, signal);
       } catch (error) {
         this.#runner = undefined;
         await this.#stateFile.clear();
-        throw error;
+        throw startFailure(error);
       }
       if (!ready) throw new ApiError('unavailable', TEXTS.joinTimeout);
     });
@@ -204,25 +180,20 @@ export class LocalNode {
     });
   }
 
-  /** Starts a locked manager with its unlock key (E-356). */
-  unlock(key: Uint8Array): Promise<void> {
+  /** Starts a locked manager with its unlock key, as a user types it (E-207, E-356). */
+  unlock(keyText: string): Promise<void> {
     return this.#serialised(async () => {
       const runner = this.#runner;
       const start = this.#start;
-      if (runner === undefined || start === undefined) throw new ApiError('unavailable', TEXTS.noSwarm);
-      if (runner.status().state !== 'locked') {
-        if (this.#activeNode()?.control() !== undefined) throw new ApiError('conflict', TEXTS.notLocked);
-        throw this.#notManager();
-      }
+      if (this.#activeNode()?.control() !== undefined) throw new ApiError('conflict', TEXTS.notLocked);
+      if (runner?.status().state !== 'locked' || start === undefined) throw this.#notManager();
+      const unlockKey = unlockKeyOf(keyText);
       await runner.stop();
-      const unlocked = this.#run(start, { unlockKey: key });
       try {
-        await unlocked.ready;
+        await this.#run(start, { unlockKey }).ready;
       } catch (error) {
-        if (isSwarmError(error) && error.details['kind'] === NODE_ERROR_KINDS.invalidUnlockKey) {
-          throw new ApiError('unauthorized', TEXTS.invalidKey, error);
-        }
-        throw error;
+        if (tlsProblemOf(error) === 'locked') throw new ApiError('unauthorized', TEXTS.invalidKey, error);
+        throw new ApiError('system', `swarm component could not be started: ${errorText(error)}`, error);
       }
     });
   }
@@ -234,10 +205,13 @@ export class LocalNode {
 
   status(): LocalNodeStatus {
     const runner = this.#runner;
-    const view = runner?.view();
+    const view = this.#activeNode()?.view();
     const { state, error } = runner?.status() ?? { state: 'inactive', error: '' };
-    const nodeAddr = splitHostPort(view?.advertiseAddr ?? '')?.host || (this.#start?.localAddr ?? '');
-    return { state, error, view, nodeAddr, dataPathAddr: this.#start?.dataPathAddr ?? '' };
+    const start = runner === undefined ? undefined : this.#start;
+    const nodeAddr =
+      hostOf(start?.advertiseAddr ?? '') || hostOf(view?.advertiseAddr ?? '') || (start?.localAddr ?? '');
+    const isManager = this.#activeNode()?.control() !== undefined;
+    return { state, error, view, isManager, nodeAddr, dataPathAddr: start?.dataPathAddr ?? '' };
   }
 
   /** Access to the local manager, or the text that says why there is none (E-310). */
@@ -246,10 +220,11 @@ export class LocalNode {
     const channel = node?.control();
     const store = node?.store();
     if (node === undefined || channel === undefined || store === undefined) throw this.#notManager();
+    const timed = withDeadlines(channel, this.#deps.clock);
     return {
-      control: createClient(Control, channel),
-      ca: createClient(CA, channel),
-      logs: createClient(Logs, channel),
+      control: createClient(Control, timed),
+      ca: createClient(CA, timed),
+      logs: createClient(Logs, timed),
       store,
       nodeId: node.view().nodeId,
     };
@@ -261,9 +236,9 @@ export class LocalNode {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** The running node, whatever its role. */
-  node(): SwarmNode | undefined {
-    return this.#activeNode();
+  /** The local manager's store; undefined unless this node is a manager that serves. */
+  store(): Store | undefined {
+    return this.#activeNode()?.store();
   }
 
   #changed(): void {
@@ -285,7 +260,9 @@ export class LocalNode {
     if (runner === undefined) return new ApiError('unavailable', TEXTS.noSwarm);
     const { error } = runner.status();
     if (error === TEXTS.locked || error === TEXTS.certificatesExpired) return new ApiError('unavailable', error);
-    return new ApiError('unavailable', runner.view()?.role === 'swarm-worker' ? TEXTS.worker : TEXTS.noControl);
+    const node = runner.node();
+    if (node === undefined) return new ApiError('unavailable', TEXTS.noSwarm);
+    return new ApiError('unavailable', node.view().role === 'swarm-worker' ? TEXTS.worker : TEXTS.noControl);
   }
 
   #run(start: SavedStart, extra: Partial<NodeOptions>): NodeRunner {
@@ -300,8 +277,16 @@ export class LocalNode {
       ...extra,
     };
     this.#start = start;
-    this.#runner = new NodeRunner(options, { ...this.#deps, onChange: () => this.#changed() });
-    return this.#runner;
+    const runner = new NodeRunner(options, { ...this.#deps, onChange: () => this.#changed() });
+    this.#runner = runner;
+    // A join that outlasts its request, or the process, still has to be recorded as done.
+    if (start.joinInProgress) {
+      void runner.ready.then(
+        () => this.#joined(runner),
+        () => undefined,
+      );
+    }
+    return runner;
   }
 
   async #joined(runner: NodeRunner): Promise<void> {
@@ -326,92 +311,20 @@ export class LocalNode {
     }
   }
 
-  async #prepareInit(forceNewCluster: boolean): Promise<void> {
+  #refuseInit(forceNewCluster: boolean): void {
     const runner = this.#runner;
     if (runner === undefined) return;
     if (!forceNewCluster) throw new ApiError('unavailable', TEXTS.alreadyInSwarm);
     if (runner.status().state === 'locked') throw new ApiError('unavailable', TEXTS.locked);
     if (runner.view()?.role !== 'swarm-manager') throw new ApiError('unavailable', TEXTS.worker);
-    await runner.stop();
-    this.#runner = undefined;
-  }
-
-  #resolveInit(request: InitRequest): SavedStart {
-    const interfaces = this.#deps.interfaces();
-    const listen = resolveListenAddress(normalizeListenAddress(request.listenAddr), interfaces);
-    const advertise = resolveAdvertiseAddress(
-      request.advertiseAddr,
-      this.#options.defaultAdvertiseAddr,
-      listen.port,
-      interfaces,
-    );
-    const dataPathAddr = resolveDataPathAddress(request.dataPathAddr, interfaces);
-    const localAddr = resolveLocalAddress(listen.host, advertise.host, interfaces);
-    checkAddressPools(request.defaultAddressPool ?? [], request.subnetSize);
-    return {
-      localAddr,
-      remoteAddr: '',
-      listenAddr: joinHostPort(listen),
-      advertiseAddr: joinHostPort(advertise),
-      dataPathAddr,
-      defaultAddressPool: request.defaultAddressPool ?? [],
-      subnetSize: request.subnetSize,
-      dataPathPort: resolveDataPathPort(request.dataPathPort),
-      joinInProgress: false,
-    };
-  }
-
-  async #resolveJoin(request: JoinRequest): Promise<SavedStart> {
-    const [remote] = request.remoteAddrs;
-    if (remote === undefined || remote === '') throw new ApiError('invalid-parameter', TEXTS.remoteNeeded);
-    const interfaces = this.#deps.interfaces();
-    const remoteAddr = normalizeListenAddress(remote);
-    const listen = resolveListenAddress(normalizeListenAddress(request.listenAddr), interfaces);
-    return {
-      localAddr: await this.#deps.sourceAddress(remoteAddr),
-      remoteAddr,
-      listenAddr: joinHostPort(listen),
-      advertiseAddr: this.#advertiseForJoin(request.advertiseAddr, listen.port, interfaces),
-      dataPathAddr: resolveDataPathAddress(request.dataPathAddr, interfaces),
-      defaultAddressPool: [],
-      subnetSize: 0,
-      dataPathPort: 0,
-      joinInProgress: true,
-    };
-  }
-
-  /** One that does not resolve is left out: the manager sees where the node calls from (E-344). */
-  #advertiseForJoin(given: string, listenPort: string, interfaces: readonly HostInterface[]): string {
-    if (given === '') return '';
-    try {
-      return joinHostPort(resolveAdvertiseAddress(given, '', listenPort, interfaces));
-    } catch (error) {
-      this.#deps.log.warn({ err: error, 'advertise.addr': given }, 'advertise address is ignored');
-      return '';
-    }
   }
 
   async #refuseLeave(runner: NodeRunner): Promise<void> {
     const { state } = runner.status();
     if (state === 'locked') throw new ApiError('unavailable', TEXTS.lockedLeave);
     if (runner.view()?.role !== 'swarm-manager') return;
-    throw new ApiError('unavailable', `${TEXTS.managerLeave}${await this.#leaveConsequence()}`);
-  }
-
-  async #leaveConsequence(): Promise<string> {
-    if (this.#activeNode()?.control() === undefined) return `${TEXTS.mayLoseConsensus}${TEXTS.restoreHint}`;
-    const { control, nodeId } = this.manager();
-    const signal = new AbortController().signal;
-    const { nodes } = await control.listNodes({}, { signal, timeoutMs: REQUEST_TIMEOUT_MS });
-    const managers = nodes.filter((node) => node.managerStatus !== undefined);
-    const isReachable = (node: (typeof managers)[number]): boolean =>
-      node.managerStatus?.reachability === RaftMemberStatus_Reachability.REACHABLE;
-    const reachable = managers.filter(isReachable).length;
-    const unreachable = managers.length - reachable;
-    const active = managers.some((node) => node.id === nodeId && isReachable(node));
-    if (!active || reachable - 2 > unreachable) return TEXTS.restoreHint;
-    if (reachable === 1 && unreachable === 0) return TEXTS.lastManager;
-    return `${quorumLossText(reachable - 1, reachable + unreachable)}${TEXTS.restoreHint}`;
+    const manager = this.#activeNode()?.control() === undefined ? undefined : this.manager();
+    throw new ApiError('unavailable', await leaveRefusal(manager, this.#deps));
   }
 
   #serialised<T>(action: () => Promise<T>): Promise<T> {
@@ -419,4 +332,8 @@ export class LocalNode {
     this.#control = result.catch(() => undefined);
     return result;
   }
+}
+
+function hostOf(address: string): string {
+  return address === '' ? '' : splitHostPort(address).host;
 }

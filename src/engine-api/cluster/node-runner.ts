@@ -1,4 +1,5 @@
-import { canceled, errorText, isSwarmError, sleep, type Clock, type Logger } from '../../base/index.js';
+import { canceled, errorText, sleep, type Clock, type Logger } from '../../base/index.js';
+import { tlsProblemOf } from '../../ca/index.js';
 import type { NodeOptions, NodeView, SwarmNode } from '../../node/index.js';
 import { TEXTS } from './texts.js';
 
@@ -8,12 +9,6 @@ const RESTART_DELAY_MAX_MS = 30_000;
 
 /** State of this engine in swarm terms, as `docker info` prints it. */
 export type LocalNodeState = 'inactive' | 'pending' | 'active' | 'locked' | 'error';
-
-/** Values of an error's `details.kind` that decide the local state. */
-export const NODE_ERROR_KINDS = {
-  invalidUnlockKey: 'invalid-unlock-key',
-  certificateExpired: 'certificate-expired',
-} as const;
 
 /** Where the runner stands. */
 type RunnerState =
@@ -155,8 +150,12 @@ export class NodeRunner {
 }
 
 function failureStatus(error: unknown): { readonly state: LocalNodeState; readonly error: string } {
-  const kind = isSwarmError(error) ? error.details['kind'] : undefined;
-  if (kind === NODE_ERROR_KINDS.invalidUnlockKey) return { state: 'locked', error: TEXTS.locked };
-  if (kind === NODE_ERROR_KINDS.certificateExpired) return { state: 'error', error: TEXTS.certificatesExpired };
-  return { state: 'error', error: errorText(error) };
+  switch (tlsProblemOf(error)) {
+    case 'locked':
+      return { state: 'locked', error: TEXTS.locked };
+    case 'expired':
+      return { state: 'error', error: TEXTS.certificatesExpired };
+    default:
+      return { state: 'error', error: errorText(error) };
+  }
 }

@@ -10,6 +10,7 @@ export const TEXTS = {
   certificatesExpired: 'Swarm certificates have expired. To replace them, leave the swarm and join again.',
   alreadyInSwarm:
     'This node is already part of a swarm. Use "docker swarm leave" to leave this swarm and join another one.',
+  wrongName: 'swarm spec must be named "default"',
   notInSwarm: 'This node is not part of a swarm',
   joinTimeout:
     'Timeout was reached before node joined. The attempt to join the swarm will continue in the background. Use the "docker info" command to see the current swarm status of your node.',
@@ -21,6 +22,7 @@ export const TEXTS = {
   restoreHint:
     'The only way to restore a swarm that has lost consensus is to reinitialize it with `--force-new-cluster`. Use `--force` to suppress this message.',
   notLocked: 'swarm is not locked',
+  invalidKeyString: 'invalid key string',
   invalidKey: 'swarm could not be unlocked: invalid key provided',
   remoteNeeded: 'at least 1 RemoteAddr is required to join',
 } as const;

@@ -11,6 +11,8 @@ export interface Codec<T> {
   encode(value: T): unknown;
   /** Whether Go's `omitempty` would leave the value out. */
   isEmpty(value: T): boolean;
+  /** What an absent key means, where it is not the protocol's own default. */
+  readonly absent?: T;
 }
 
 export const text: Codec<string> = {
@@ -113,6 +115,7 @@ export function word<E extends number>(
     },
     encode: (value) => words.find(([, known]) => known === value)?.[0] ?? first[0],
     isEmpty: () => false,
+    absent: first[1],
   };
 }
 
@@ -185,6 +188,7 @@ function fieldBuilder<T>(): FieldBuilder<T> {
     key,
     read: (json, into) => {
       if (json.has(key)) into[name] = codec.decode(json, key);
+      else if (codec.absent !== undefined) into[name] = codec.absent;
     },
     write: (value, into) => {
       const given = value[name];

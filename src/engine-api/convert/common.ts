@@ -1,6 +1,13 @@
 import { create } from '@bufbuild/protobuf';
 
-import { AnnotationsSchema, DriverSchema, PlatformSchema, type Annotations, type Meta } from '../../api/index.js';
+import {
+  AnnotationsSchema,
+  DriverSchema,
+  PlatformSchema,
+  type Annotations,
+  type Meta,
+  type Version,
+} from '../../api/index.js';
 import type { JsonObject } from '../http/index.js';
 import { message, text, textMap, timeText, type MessageCodec } from './codec.js';
 
@@ -8,10 +15,15 @@ import { message, text, textMap, timeText, type MessageCodec } from './codec.js'
 export function objectHeader(id: string, meta: Meta | undefined): Record<string, unknown> {
   return {
     ID: id,
-    Version: { Index: meta?.version?.index ?? 0n },
+    Version: versionToJson(meta?.version),
     CreatedAt: timeText(meta?.createdAt),
     UpdatedAt: timeText(meta?.updatedAt),
   };
+}
+
+/** A version; index 0 is left out. */
+export function versionToJson(version: Version | undefined): { readonly Index?: bigint } {
+  return version === undefined || version.index === 0n ? {} : { Index: version.index };
 }
 
 /** Name and labels, which stand among the fields of a spec. Labels are never null. */

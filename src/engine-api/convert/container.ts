@@ -10,7 +10,6 @@ import {
   HealthConfigSchema,
   Mount_BindOptions_Propagation,
   Mount_BindOptionsSchema,
-  Mount_Consistency,
   Mount_TmpfsOptionsSchema,
   Mount_Type,
   Mount_VolumeOptionsSchema,
@@ -30,7 +29,7 @@ import {
   type Privileges_CredentialSpec,
   type SecretReference,
 } from '../../api/index.js';
-import { ApiError, type JsonObject } from '../http/index.js';
+import { ApiError, checkJsonSyntax, parseJson, type JsonObject, type JsonValue } from '../http/index.js';
 import {
   bytes,
   duration,
@@ -51,6 +50,8 @@ import {
   type MessageCodec,
 } from './codec.js';
 import { driver } from './common.js';
+
+const BIND_OPTION_FLAGS = ['NonRecursive', 'CreateMountpoint', 'ReadOnlyNonRecursive', 'ReadOnlyForceRecursive'];
 
 const bindOptions = message(Mount_BindOptionsSchema, (field) => [
   field(
@@ -74,6 +75,10 @@ const bindOptions = message(Mount_BindOptionsSchema, (field) => [
   field('ReadOnlyForceRecursive', 'readonlyforcerecursive', flag),
 ]);
 
+function saysSomething(json: JsonObject): boolean {
+  return json.string('Propagation') !== '' || BIND_OPTION_FLAGS.some((flagName) => json.boolean(flagName));
+}
+
 const volumeOptions = message(Mount_VolumeOptionsSchema, (field) => [
   field('NoCopy', 'nocopy', flag),
   field('Labels', 'labels', textMap),
@@ -92,9 +97,15 @@ const tmpfsOptions: MessageCodec<Mount_TmpfsOptions> = {
   toJson: (value) => ({
     ...(value.sizeBytes === 0n ? {} : { SizeBytes: value.sizeBytes }),
     ...(value.mode === 0 ? {} : { Mode: value.mode }),
-    ...(value.options === '' ? {} : { Options: JSON.parse(value.options) as unknown }),
+    ...tmpfsOptionList(value.options),
   }),
 };
+
+/** Options that other managers stored in a form of their own are left out. */
+function tmpfsOptionList(options: string): { readonly Options?: JsonValue } {
+  const parsed = checkJsonSyntax(options).kind === 'value' ? parseJson(options) : null;
+  return Array.isArray(parsed) && parsed.length > 0 ? { Options: parsed as JsonValue } : {};
+}
 
 const mount = message(MountSchema, (field) => [
   field(
@@ -114,22 +125,17 @@ const mount = message(MountSchema, (field) => [
   field('Source', 'source', text),
   field('Target', 'target', text),
   field('ReadOnly', 'readonly', flag),
-  field('Consistency', 'consistency', consistency()),
-  field('BindOptions', 'bindOptions', optional(bindOptions)),
+  field('BindOptions', 'bindOptions', {
+    ...optional(bindOptions),
+    // Options that say nothing are none.
+    decode: (json, key) => {
+      const given = json.object(key);
+      return given === undefined || !saysSomething(given) ? undefined : bindOptions.fromJson(given);
+    },
+  }),
   field('VolumeOptions', 'volumeOptions', optional(volumeOptions)),
   field('TmpfsOptions', 'tmpfsOptions', optional(tmpfsOptions)),
 ]);
-
-/** Docker leaves the default consistency out. */
-function consistency(): Codec<Mount_Consistency> {
-  const words = word([
-    ['default', Mount_Consistency.DEFAULT],
-    ['consistent', Mount_Consistency.CONSISTENT],
-    ['cached', Mount_Consistency.CACHED],
-    ['delegated', Mount_Consistency.DELEGATED],
-  ]);
-  return { ...words, isEmpty: (value) => value === Mount_Consistency.DEFAULT };
-}
 
 /** Health checks of services and containers alike. */
 export const healthcheck = message(HealthConfigSchema, (field) => [
@@ -148,7 +154,7 @@ const dnsConfig = message(ContainerSpec_DNSConfigSchema, (field) => [
 ]);
 
 const ulimit = message(ContainerSpec_UlimitSchema, (field) => [
-  field('Name', 'name', text),
+  field('Name', 'name', text, 'keep'),
   field('Soft', 'soft', int64, 'keep'),
   field('Hard', 'hard', int64, 'keep'),
 ]);
@@ -194,26 +200,34 @@ const configReference: MessageCodec<ConfigReference> = {
 function configTarget(json: JsonObject): ConfigReference['target'] {
   const file = json.object('File');
   if (file !== undefined && json.has('Runtime')) {
-    throw new ApiError('invalid-parameter', 'Invalid Config: cannot specify both File and Runtime targets');
+    throw new ApiError('invalid-parameter', 'invalid Config: cannot specify both File and Runtime');
   }
   if (file !== undefined) return { case: 'file', value: fileTarget.fromJson(file) };
-  return json.has('Runtime') ? { case: 'runtime', value: create(RuntimeTargetSchema) } : { case: undefined };
+  if (json.has('Runtime')) return { case: 'runtime', value: create(RuntimeTargetSchema) };
+  throw noConfigTarget();
+}
+
+/** The refusal of a config reference that says nothing of where the config goes. */
+export function noConfigTarget(): ApiError {
+  return new ApiError('invalid-parameter', 'invalid Config: either File or Runtime should be set');
+}
+
+/** The refusal of a credential spec that names no source. */
+export function noCredentialSource(): ApiError {
+  return new ApiError(
+    'invalid-parameter',
+    'invalid CredentialSpec: must either provide "file", "registry", or "config" for credential spec',
+  );
 }
 
 const credentialSpec: MessageCodec<Privileges_CredentialSpec> = {
   fromJson: (json) => {
     const given = (['Config', 'File', 'Registry'] as const).filter((key) => json.string(key) !== '');
-    if (given.length === 0) {
-      throw new ApiError(
-        'invalid-parameter',
-        'invalid CredentialSpec: must either provide "file", "registry", or "config" for credential spec',
-      );
-    }
+    if (given.length === 0) throw noCredentialSource();
     if (given.length > 1) {
-      throw new ApiError(
-        'invalid-parameter',
-        'invalid CredentialSpec: cannot specify both "file", "registry", and "config" credential specs',
-      );
+      const words = given.map((key) => JSON.stringify(key.toLowerCase()));
+      const both = words.length === 2 ? words.join(' and ') : `${words.slice(0, -1).join(', ')}, and ${words.at(-1)}`;
+      throw new ApiError('invalid-parameter', `invalid CredentialSpec: cannot specify both ${both} credential specs`);
     }
     const [key] = given as ['Config' | 'File' | 'Registry'];
     const source = { case: key.toLowerCase() as 'config' | 'file' | 'registry', value: json.string(key) };
@@ -272,6 +286,14 @@ const privileges = message(PrivilegesSchema, (field) => [
   field('NoNewPrivileges', 'noNewPrivileges', flag),
 ]);
 
+/** References without a target, which only other clients can have stored, are not shown. */
+function withTarget<T extends SecretReference | ConfigReference>(references: Codec<T[]>): Codec<T[]> {
+  return {
+    ...references,
+    encode: (value) => references.encode(value.filter(({ target }) => target.case !== undefined)),
+  };
+}
+
 /** The container part of a service's task template. */
 export const containerSpec = message(ContainerSpecSchema, (field) => [
   field('Image', 'image', text),
@@ -294,8 +316,8 @@ export const containerSpec = message(ContainerSpecSchema, (field) => [
   field('Healthcheck', 'healthcheck', optional(healthcheck)),
   field('Hosts', 'hosts', texts),
   field('DNSConfig', 'dnsConfig', optional(dnsConfig)),
-  field('Secrets', 'secrets', list(secretReference)),
-  field('Configs', 'configs', list(configReference)),
+  field('Secrets', 'secrets', withTarget(list(secretReference))),
+  field('Configs', 'configs', withTarget(list(configReference))),
   field(
     'Isolation',
     'isolation',

@@ -33,7 +33,7 @@ export function roleFromWord(given: string): NodeRole | undefined {
 }
 
 /** An availability by its word. The empty word is refused. */
-export function availabilityFromWord(given: string): NodeSpec_Availability {
+function availabilityFromWord(given: string): NodeSpec_Availability {
   const availability = AVAILABILITIES.get(given.toLowerCase());
   if (availability === undefined) {
     throw new ApiError('invalid-parameter', `invalid Availability: ${JSON.stringify(given)}`);

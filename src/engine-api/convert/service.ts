@@ -52,9 +52,10 @@ import {
   uint32,
   uint64,
   word,
+  type Codec,
   type MessageCodec,
 } from './codec.js';
-import { annotations, driver, objectHeader, platform } from './common.js';
+import { annotations, driver, objectHeader, platform, versionToJson } from './common.js';
 import { containerSpec } from './container.js';
 import { dropUnknownTo } from './version-gates.js';
 
@@ -166,9 +167,19 @@ const preference: MessageCodec<PlacementPreference> = {
     Preference.case === 'spread' ? { Spread: { SpreadDescriptor: Preference.value.spreadDescriptor } } : {},
 };
 
+/** Entries that name no way to spread say nothing. */
+const preferences: Codec<PlacementPreference[]> = {
+  ...list(preference),
+  decode: (json, key) =>
+    json
+      .objects(key)
+      .filter((entry) => entry.has('Spread'))
+      .map((entry) => preference.fromJson(entry)),
+};
+
 const placement = message(PlacementSchema, (field) => [
   field('Constraints', 'constraints', texts),
-  field('Preferences', 'preferences', list(preference)),
+  field('Preferences', 'preferences', preferences),
   field('MaxReplicas', 'maxReplicas', uint64),
   field('Platforms', 'platforms', list(platform)),
 ]);
@@ -242,12 +253,13 @@ export function serviceSpecFromJson(json: JsonObject, version: ApiVersion, rando
 
 function taskSpecFromJson(json: JsonObject | undefined): TaskSpec {
   const runtime = json?.string('Runtime') ?? '';
-  if (runtime === 'plugin') {
-    throw new ApiError('invalid-parameter', 'runtime type "plugin" only supported in experimental');
+  if (runtime === 'plugin' && json?.has('PluginSpec') === true) {
+    throw new ApiError('system', 'runtime type "plugin" only supported in experimental');
   }
-  if (runtime !== '' && runtime !== 'container') throw new ApiError('invalid-parameter', 'unsupported runtime');
+  if (runtime !== '' && runtime !== 'plugin' && runtime !== 'container')
+    throw new ApiError('invalid-parameter', 'unsupported runtime');
   const containerJson = json?.object('ContainerSpec');
-  if (json === undefined || containerJson === undefined) {
+  if (json === undefined || containerJson === undefined || runtime === 'plugin') {
     throw new ApiError('invalid-parameter', 'mismatched Runtime and *Spec fields');
   }
   const pidsLimit = json.object('Resources')?.object('Limits')?.integer('Pids') ?? 0n;
@@ -295,7 +307,7 @@ export function serviceToJson(service: Service): Record<string, unknown> {
       ? {}
       : {
           JobStatus: {
-            JobIteration: { Index: service.jobStatus.jobIteration?.index ?? 0n },
+            JobIteration: versionToJson(service.jobStatus.jobIteration),
             LastExecution: timeText(service.jobStatus.lastExecution),
           },
         }),
@@ -308,7 +320,7 @@ export function serviceSpecToJson(spec: ServiceSpec): Record<string, unknown> {
   const networks = task.networks.length > 0 ? task.networks : spec.networks;
   return {
     ...(spec.annotations === undefined ? { Name: '', Labels: {} } : annotations.toJson(spec.annotations)),
-    TaskTemplate: taskSpecToJson({ ...task, networks }),
+    TaskTemplate: { ...taskSpecToJson({ ...task, networks }), ...runtimeToJson(task) },
     Mode: modeToJson(spec.mode),
     ...(spec.update === undefined ? {} : { UpdateConfig: updateConfig.toJson(spec.update) }),
     ...(spec.rollback === undefined ? {} : { RollbackConfig: updateConfig.toJson(spec.rollback) }),
@@ -326,13 +338,13 @@ export function taskSpecToJson(task: TaskSpec): Record<string, unknown> {
       : {}),
     ...(requirements === undefined ? {} : { Resources: requirements }),
     ...taskSpec.toJson(task),
-    ...runtimeToJson(task),
+    ...(task.runtime.case === 'attachment' ? { Runtime: 'attachment' } : {}),
   };
 }
 
+/** Services say what runs them; tasks do not, attachments apart. */
 function runtimeToJson(task: TaskSpec): Record<string, unknown> {
   if (task.runtime.case === 'container') return { Runtime: 'container' };
-  if (task.runtime.case === 'attachment') return { Runtime: 'attachment' };
   return task.runtime.case === 'generic' ? { Runtime: task.runtime.value.kind } : {};
 }
 

@@ -2,7 +2,7 @@ import { TaskSpecSchema, TaskState, type NetworkAttachment, type Task, type Task
 import { create } from '@bufbuild/protobuf';
 
 import { timeText } from './codec.js';
-import { annotations, objectHeader } from './common.js';
+import { annotations, objectHeader, versionToJson } from './common.js';
 import { networkToJson } from './network.js';
 import { genericResource, portConfig, taskSpecToJson } from './service.js';
 
@@ -22,7 +22,7 @@ export function taskToJson(task: Task): Record<string, unknown> {
     ...(task.assignedGenericResources.length === 0
       ? {}
       : { GenericResources: task.assignedGenericResources.map((resource) => genericResource.toJson(resource)) }),
-    ...(task.jobIteration === undefined ? {} : { JobIteration: { Index: task.jobIteration.index } }),
+    ...(task.jobIteration === undefined ? {} : { JobIteration: versionToJson(task.jobIteration) }),
     ...(task.volumes.length === 0
       ? {}
       : { Volumes: task.volumes.map(({ id, source, target }) => ({ ID: id, Source: source, Target: target })) }),

@@ -1,12 +1,15 @@
-import type { ConfigReference, ContainerSpec, ServiceSpec, TaskSpec } from '../../api/index.js';
+import { create } from '@bufbuild/protobuf';
+
+import { ReplicatedServiceSchema, type ContainerSpec, type ServiceSpec, type TaskSpec } from '../../api/index.js';
 import type { ApiVersion } from '../http/index.js';
+import { noConfigTarget, noCredentialSource } from './container.js';
 
 /** Removes from a spec what its API version did not know yet, as a server of today does (engine-api E-130). */
 export function dropUnknownTo(version: ApiVersion, spec: ServiceSpec): ServiceSpec {
   if (!version.lessThan('1.46') || spec.task === undefined) return spec;
   const gated: ServiceSpec = { ...spec, task: gateTask(version, spec.task) };
   if (version.lessThan('1.41') && (spec.mode.case === 'replicatedJob' || spec.mode.case === 'globalJob')) {
-    return { ...gated, mode: { case: undefined } };
+    return { ...gated, mode: { case: 'replicated', value: create(ReplicatedServiceSchema, { replicas: 1n }) } };
   }
   return gated;
 }
@@ -47,14 +50,9 @@ function gate144(container: ContainerSpec): ContainerSpec {
   return gated;
 }
 
+/** What these versions did not know leaves nothing behind where it was all that was said. */
 function gate140(container: ContainerSpec): ContainerSpec {
-  const credential = container.privileges?.credentialSpec;
-  const gated: ContainerSpec = { ...container, sysctls: {}, configs: container.configs.filter(isFileTarget) };
-  if (container.privileges === undefined || credential?.source.case !== 'config') return gated;
-  const { credentialSpec: _credentialSpec, ...privileges } = container.privileges;
-  return { ...gated, privileges };
-}
-
-function isFileTarget(reference: ConfigReference): boolean {
-  return reference.target.case !== 'runtime';
+  if (container.configs.some(({ target }) => target.case === 'runtime')) throw noConfigTarget();
+  if (container.privileges?.credentialSpec?.source.case === 'config') throw noCredentialSource();
+  return { ...container, sysctls: {} };
 }

@@ -132,7 +132,7 @@ test.each([
   ['{"V":"true"}', 'boolean', 'bool'],
 ] as const)('%s is not read as %s', (text, method, type) => {
   const json = new JsonObject(parseJson(text) as never, 'Spec');
-  expect(() => json[method]('V')).toThrow(new RegExp(`into Go field Spec.V of type ${type}`));
+  expect(() => json[method]('V')).toThrow(new RegExp(`into Go struct field Spec.V of type ${type}`));
 });
 
 test('bytes are base64', () => {

@@ -1,4 +1,6 @@
 import { ApiError } from './api-error.js';
+import { decodeBase64 } from './base64.js';
+import { checkJsonSyntax } from './json-syntax.js';
 import type { HttpRequest, HttpResponse } from './message.js';
 
 const INT64_MIN = -(2n ** 63n);
@@ -65,32 +67,38 @@ async function* listSlices<T>(
 /** The JSON object in a request's body (E-107). An empty body is an object without keys. */
 export async function readJsonBody(request: HttpRequest): Promise<JsonObject> {
   const body = await request.body();
-  const contentType = request.headers.get('content-type');
-  if (body.length === 0 && (contentType === undefined || contentType === '')) return new JsonObject({}, '');
-  checkContentType(contentType);
-  const text = new TextDecoder().decode(body).trim();
-  if (text === '') throw new ApiError('invalid-parameter', 'invalid JSON: got EOF while reading request body');
-  let value: JsonValue;
-  try {
-    value = parseJson(text);
-  } catch (error) {
-    throw new ApiError(
-      'invalid-parameter',
-      `invalid JSON: ${error instanceof Error ? error.message : String(error)}`,
-      error,
-    );
-  }
+  const contentType = request.headers.get('content-type') ?? '';
+  if (contentType !== '' || body.length > 0) checkContentType(contentType);
+  if (body.length === 0 && !request.headers.has('transfer-encoding')) return new JsonObject({}, '');
+  const value = parseJson(firstValue(new TextDecoder().decode(body)));
   if (value === null) return new JsonObject({}, '');
   if (!isObject(value)) throw wrongType('', value, 'object');
   return new JsonObject(value, '');
 }
 
-function checkContentType(contentType: string | undefined): void {
-  if (contentType === undefined || contentType === '') return;
-  const type = (contentType.split(';')[0] as string).trim().toLowerCase();
-  if (type !== 'application/json') {
-    throw new ApiError('invalid-parameter', `unsupported Content-Type header (${type}): must be 'application/json'`);
+function firstValue(text: string): string {
+  const checked = checkJsonSyntax(text);
+  switch (checked.kind) {
+    case 'empty':
+      throw new ApiError('invalid-parameter', 'invalid JSON: got EOF while reading request body');
+    case 'error':
+      throw new ApiError('invalid-parameter', `invalid JSON: ${checked.message}`);
+    case 'value':
+      if (text.slice(checked.end).trim() !== '') {
+        throw new ApiError('invalid-parameter', 'unexpected content after JSON');
+      }
+      return text;
   }
+}
+
+function checkContentType(given: string): void {
+  const type = (given.split(';')[0] as string).trim().toLowerCase();
+  if (type === 'application/json') return;
+  if (!/^[^\s/;]+(\/[^\s/;]+)?$/.test(type)) {
+    const reason = type === '' ? 'mime: no media type' : 'mime: expected token after slash';
+    throw new ApiError('invalid-parameter', `malformed Content-Type header (${given}): ${reason}`);
+  }
+  throw new ApiError('invalid-parameter', `unsupported Content-Type header (${given}): must be 'application/json'`);
 }
 
 /**
@@ -153,14 +161,7 @@ export class JsonObject {
 
   /** Base64 text as bytes (E-108). */
   bytes(key: string): Uint8Array {
-    const text = this.string(key);
-    const bad = /[^A-Za-z0-9+/=\r\n]/.exec(text);
-    if (bad !== null) throw new ApiError('invalid-parameter', `illegal base64 data at input byte ${bad.index}`);
-    const clean = text.replace(/[\r\n]/g, '');
-    if (clean.length % 4 !== 0 || /=[^=]/.test(clean)) {
-      throw new ApiError('invalid-parameter', `illegal base64 data at input byte ${Math.max(0, clean.length - 1)}`);
-    }
-    return Uint8Array.from(atob(clean), (character) => character.charCodeAt(0));
+    return decodeBase64(this.string(key));
   }
 
   /** A nested object; undefined when absent. */
@@ -238,9 +239,18 @@ function integerOf(value: JsonValue, min: bigint, max: bigint): bigint | undefin
   return exact < min || exact > max ? undefined : exact;
 }
 
+/** Kinds of JSON values as Go names them. */
+const GO_KINDS: Readonly<Record<string, string>> = {
+  bigint: 'number',
+  number: 'number',
+  boolean: 'bool',
+  string: 'string',
+  object: 'object',
+};
+
 function wrongType(path: string, value: JsonValue, type: string): ApiError {
-  const kind = Array.isArray(value) ? 'array' : typeof value === 'bigint' ? 'number' : typeof value;
-  const where = path === '' ? 'value' : `field ${path}`;
+  const kind = Array.isArray(value) ? 'array' : GO_KINDS[typeof value];
+  const where = path === '' ? 'value' : `struct field ${path}`;
   return new ApiError(
     'invalid-parameter',
     `invalid JSON: json: cannot unmarshal ${kind} into Go ${where} of type ${type}`,

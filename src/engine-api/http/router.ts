@@ -53,7 +53,8 @@ export class Router {
     const prefixed = VERSION_PREFIX.exec(incoming.path);
     const path = prefixed === null ? incoming.path : (prefixed[2] as string);
     const found = this.#routes.find(incoming.method as Method, path);
-    if (found === null) return jsonResponse(404, { message: 'page not found' });
+    if (found === null || Object.values(found.params).includes(''))
+      return jsonResponse(404, { message: 'page not found' });
     const version = ApiVersion.parse(prefixed === null ? this.#options.apiVersion : (prefixed[1] as string));
     const refused = this.#refuseVersion(version);
     if (refused !== undefined) return this.#withHeaders(refused);

@@ -22,7 +22,7 @@ export function networkRoutes(context: RouteContext): readonly Route[] {
 
 async function listNetworks(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {
   // A node that is no manager just has no cluster part.
-  if (context.node.node()?.control() === undefined) return jsonResponse(200, []);
+  if (!context.node.status().isManager) return jsonResponse(200, []);
   const { control, options } = managerCall(context, request);
   const { networks } = await control.listNetworks({}, options);
   return jsonResponse(200, networks.filter(isVisible).map(networkResourceToJson));
@@ -34,10 +34,14 @@ function isVisible(network: Network): boolean {
 
 async function inspectNetwork(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {
   const given = request.params['id'] ?? '';
-  const { control, options } = managerCall(context, request);
-  const network = await findNetwork(control, given, options);
+  const network = context.node.status().isManager ? await findClusterNetwork(context, request, given) : undefined;
   if (network === undefined) throw new ApiError('not-found', `network ${given} not found`);
   return jsonResponse(200, networkResourceToJson(network));
+}
+
+function findClusterNetwork(context: RouteContext, request: HttpRequest, given: string): Promise<Network | undefined> {
+  const { control, options } = managerCall(context, request);
+  return findNetwork(control, given, options);
 }
 
 /** A network by id, by name, or by a prefix that only one has. */

@@ -1,6 +1,8 @@
 import type { Cluster } from '../../api/index.js';
 import { Code, isSwarmError, sleep, SwarmError } from '../../base/index.js';
-import { availabilityFromWord, clusterSpecFromJson, swarmToJson } from '../convert/index.js';
+import { formatUnlockKey } from '../../ca/index.js';
+import { TEXTS } from '../cluster/index.js';
+import { clusterSpecFromJson, swarmToJson } from '../convert/index.js';
 import {
   ApiError,
   jsonResponse,
@@ -14,7 +16,6 @@ import {
   type Route,
 } from '../http/index.js';
 import { managerCall, type RouteContext } from './context.js';
-import { formatUnlockKey, parseUnlockKey } from './unlock-key.js';
 
 /** How often and how long a new swarm's cluster object is looked for (engine-api E-323). */
 const CLUSTER_POLLS_MAX = 10;
@@ -39,16 +40,16 @@ export function swarmRoutes(context: RouteContext): readonly Route[] {
 async function initSwarm(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {
   const body = await readJsonBody(request);
   const spec = body.object('Spec') ?? new JsonObject({}, 'Spec');
-  if (spec.string('Name') !== '' && spec.string('Name') !== 'default') throw wrongName();
   const poolsKnown = !request.version.lessThan('1.39');
   const nodeId = await context.node.init({
+    name: spec.string('Name'),
     listenAddr: body.string('ListenAddr'),
     advertiseAddr: body.string('AdvertiseAddr'),
     dataPathAddr: body.string('DataPathAddr'),
     dataPathPort: request.version.lessThan('1.40') ? 0 : body.unsigned32('DataPathPort'),
     forceNewCluster: body.boolean('ForceNewCluster'),
     autoLockManagers: body.boolean('AutoLockManagers'),
-    availability: availabilityFromWord(body.string('Availability') || 'active'),
+    availability: body.string('Availability'),
     defaultAddressPool: poolsKnown && body.has('DefaultAddrPool') ? body.strings('DefaultAddrPool') : undefined,
     subnetSize: poolsKnown ? body.unsigned32('SubnetSize') : 0,
   });
@@ -95,7 +96,7 @@ async function joinSwarm(context: RouteContext, request: HttpRequest): Promise<H
       dataPathAddr: body.string('DataPathAddr'),
       remoteAddrs: body.strings('RemoteAddrs'),
       joinToken: body.string('JoinToken'),
-      availability: availabilityFromWord(body.string('Availability') || 'active'),
+      availability: body.string('Availability'),
     },
     request.signal,
   );
@@ -149,7 +150,7 @@ async function updateSwarm(context: RouteContext, request: HttpRequest): Promise
 }
 
 function wrongName(): ApiError {
-  return new ApiError('invalid-parameter', 'swarm spec must be named "default"');
+  return new ApiError('invalid-parameter', TEXTS.wrongName);
 }
 
 function rotationFlag(request: HttpRequest, name: string): boolean {
@@ -168,6 +169,6 @@ async function getUnlockKey(context: RouteContext, request: HttpRequest): Promis
 
 async function unlockSwarm(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {
   const body = await readJsonBody(request);
-  await context.node.unlock(parseUnlockKey(body.string('UnlockKey')));
+  await context.node.unlock(body.string('UnlockKey'));
   return { status: 200 };
 }

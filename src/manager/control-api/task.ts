@@ -1,6 +1,6 @@
 import {
   type TaskState,
-  isTaskDirty,
+  DirtyCheck,
   runtimeName,
   taskName,
   type ListTasksRequest,
@@ -70,10 +70,11 @@ function taskRuntime(task: Task): string | undefined {
 /** Holds for tasks that are what their service asks for now. Looks each service up once. */
 function upToDate(control: ControlContext): Check<Task> {
   const services = new Map<string, Service | undefined>();
+  const check = new DirtyCheck();
   return (task) =>
     control.store.view((tx) => {
       if (!services.has(task.serviceId)) services.set(task.serviceId, tx.get('service', task.serviceId));
       const service = services.get(task.serviceId);
-      return service !== undefined && !isTaskDirty(service, task, tx.get('node', task.nodeId));
+      return service !== undefined && !check.isDirty(service, task, tx.get('node', task.nodeId));
     });
 }

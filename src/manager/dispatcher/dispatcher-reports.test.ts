@@ -374,7 +374,7 @@ describe('missed store events', () => {
       for (let i = 0; i < 20; i++) tx.create('task', taskOn('n1', `t${i}`));
       tx.remove('node', 'n2');
     });
-    await fixture.clock.settle();
+    await fixture.clock.advance(0);
     expect(reader.messages.flatMap(({ changes }) => changes)).toHaveLength(20);
     await fixture.change('node', 'n1', (node) => ({ ...node, VXLANUDPPort: 1 }));
     expect(session.last.node?.VXLANUDPPort).toBe(1);

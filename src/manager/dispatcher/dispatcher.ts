@@ -160,7 +160,7 @@ export class Dispatcher implements Component {
     const set = new AssignmentSet(session.nodeId, this.#dependencyIndex);
     using _route = term.router.add({ set, stream });
     const { messageChangesMax: changesMax, messageBytesMax: bytesMax } = this.#settings;
-    yield* assignmentMessages(set, stream, this.#deps.store, { changesMax, bytesMax });
+    yield* assignmentMessages(set, stream, this.#deps, { changesMax, bytesMax });
   }
 
   async *#tasks(request: TasksRequest, context: CallContext): AsyncGenerator<TasksMessage, void, undefined> {

@@ -13,7 +13,7 @@ import {
   type SessionMessage,
   type TasksMessage,
 } from '../../api/index.js';
-import { Code, SwarmError } from '../../base/index.js';
+import { Code, SwarmError, sleep, type Clock } from '../../base/index.js';
 import { by, type Store } from '../../store/index.js';
 import type { AssignmentSet, MessageLimits } from './assignment-set.js';
 import type { NodeSession, SessionStream } from './node-session.js';
@@ -57,11 +57,14 @@ export async function* sessionMessages(
   }
 }
 
-/** The messages of an assignments stream: all of it, then the changes, each naming the one it builds upon. */
+/**
+ * The messages of an assignments stream: all of it, then the changes, each naming the one it builds upon. What
+ * else is ready when a change comes goes with it: many small messages cost more than the tasks in them.
+ */
 export async function* assignmentMessages(
   set: AssignmentSet,
   stream: SessionStream,
-  store: Store,
+  { store, clock }: { readonly store: Store; readonly clock: Clock },
   limits: MessageLimits,
 ): AsyncGenerator<AssignmentsMessage, void, undefined> {
   let sequence = 1;
@@ -74,7 +77,10 @@ export async function* assignmentMessages(
     stream.signal.throwIfAborted();
     const changes = store.view((tx) => set.incremental(tx, limits));
     if (changes.length > 0) yield assignmentsMessage(MessageType.INCREMENTAL, ++sequence, changes);
-    else if (!set.pending) await stream.wakeUp.wait(stream.signal);
+    else if (!set.pending) {
+      await stream.wakeUp.wait(stream.signal);
+      await sleep(clock, 0, stream.signal);
+    }
   }
 }
 

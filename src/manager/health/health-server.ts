@@ -1,9 +1,4 @@
-import {
-  bindService,
-  Health,
-  HealthCheckResponse_ServingStatus,
-  type BoundService,
-} from '../../api/index.js';
+import { bindService, Health, HealthCheckResponse_ServingStatus, type BoundService } from '../../api/index.js';
 import { Code, SwarmError } from '../../base/index.js';
 
 /** Whether a service answers. */

@@ -15,7 +15,7 @@ import {
 import type { Component, Pace } from '../../base/index.js';
 import { by, type ObjectEvent, type ReadTransaction, type TableName } from '../../store/index.js';
 import type { OrchestratorDeps } from './deps.js';
-import { DirtyCheck } from './dirty.js';
+import { DirtyCheck } from '../../api/index.js';
 import { runLoop, type Part } from './loop.js';
 import { createdAtMs } from './task.js';
 

@@ -10,7 +10,7 @@ import {
 import type { Random } from '../../base/index.js';
 import { by, type Batch, type ObjectEvent, type ReadTransaction, type WriteTransaction } from '../../store/index.js';
 import { DelayedStarts } from './delayed-starts.js';
-import type { DirtyCheck } from './dirty.js';
+import type { DirtyCheck } from '../../api/index.js';
 import { hasStopped, isDown, isDrained, isInvalidNode, isRunnable, mayBeAlive, placeOf, TaskFactory } from './task.js';
 import { RestartHistory } from './restart-history.js';
 

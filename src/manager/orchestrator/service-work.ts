@@ -9,7 +9,7 @@ import {
   type WriteTransaction,
 } from '../../store/index.js';
 import type { OrchestratorDeps } from './deps.js';
-import { DirtyCheck } from './dirty.js';
+import { DirtyCheck } from '../../api/index.js';
 import type { Part } from './loop.js';
 import { serviceMode, type ServiceMode } from './mode.js';
 import { RestartSupervisor, type RestartContext } from './restart-supervisor.js';

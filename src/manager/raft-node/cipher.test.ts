@@ -36,6 +36,13 @@ describe('AuthenticatedCipher', () => {
     expect(Buffer.from(envelopes[0]).includes(Buffer.from(PLAIN))).toBe(false);
   });
 
+  it('writes the envelope that every reader of the message understands', () => {
+    for (const bytes of [0, 1, 127, 128, 70_000]) {
+      const envelope = cipher.seal(new Uint8Array(bytes).fill(7));
+      expect(toBinary(MaybeEncryptedRecordSchema, fromBinary(MaybeEncryptedRecordSchema, envelope))).toEqual(envelope);
+    }
+  });
+
   it('opens with an older key, and seals with the present one', () => {
     const rotated = new AuthenticatedCipher({ dek: dek(2), olderDeks: [dek(1)] }, deps);
     expect(Buffer.from(rotated.open(cipher.seal(PLAIN)))).toEqual(Buffer.from(PLAIN));

@@ -1,4 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import { MaybeEncryptedRecord_Algorithm, MaybeEncryptedRecordSchema } from '../../api/index.js';
 import { Code, type Random, SwarmError } from '../../base/index.js';
 
@@ -66,10 +67,7 @@ export class AuthenticatedCipher implements EntryCipher {
   seal(plain: Uint8Array): Uint8Array {
     const nonce = this.deps.random.bytes(NONCE_BYTES);
     const data = this.deps.aead.seal(this.#deks[0], nonce, plain);
-    return toBinary(
-      MaybeEncryptedRecordSchema,
-      create(MaybeEncryptedRecordSchema, { algorithm: MaybeEncryptedRecord_Algorithm.AES_256_GCM, data, nonce }),
-    );
+    return encodeEnvelope(MaybeEncryptedRecord_Algorithm.AES_256_GCM, data, nonce);
   }
 
   open(envelope: Uint8Array): Uint8Array {
@@ -82,6 +80,24 @@ export class AuthenticatedCipher implements EntryCipher {
     }
     throw wrongKey('the key of this node is not the one that it was written with');
   }
+}
+
+const { algorithm: ALGORITHM, data: DATA, nonce: NONCE } = MaybeEncryptedRecordSchema.field;
+
+/** Written here, as the general encoder grows its buffer by doubling: pieces are large, and there are many. */
+function encodeEnvelope(algorithm: MaybeEncryptedRecord_Algorithm, data: Uint8Array, nonce: Uint8Array): Uint8Array {
+  const head = new BinaryWriter()
+    .tag(ALGORITHM.number, WireType.Varint)
+    .int32(algorithm)
+    .tag(DATA.number, WireType.LengthDelimited)
+    .uint32(data.length)
+    .finish();
+  const tail = new BinaryWriter().tag(NONCE.number, WireType.LengthDelimited).bytes(nonce).finish();
+  const envelope = new Uint8Array(head.length + data.length + tail.length);
+  envelope.set(head);
+  envelope.set(data, head.length);
+  envelope.set(tail, head.length + data.length);
+  return envelope;
 }
 
 function parseEnvelope(envelope: Uint8Array): {

@@ -1,11 +1,5 @@
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
-import {
-  InternalRaftRequestSchema,
-  type RaftMember,
-  RaftMemberSchema,
-  raftpb,
-  type StoreAction,
-} from '../../api/index.js';
+import { type RaftMember, RaftMemberSchema, raftpb, type StoreAction } from '../../api/index.js';
 import {
   Code,
   type Component,
@@ -16,7 +10,7 @@ import {
   toSwarmError,
   WakeUp,
 } from '../../base/index.js';
-import { by, type ProposalOutcome, type Proposer, type ReplicatedStore } from '../../store/index.js';
+import { by, type ProposalOutcome, type Proposer, type ReplicatedStore, StoreDecoder } from '../../store/index.js';
 import { type LogDeps, loadState, logOptions, stateDirectories } from './load-state.js';
 import { afterConfChange, fromClusterSnapshot, type Membership, NO_MEMBERS } from './membership.js';
 import { checkOptions, type RaftNodeOptions, type SnapshotPolicy } from './options.js';
@@ -89,6 +83,7 @@ type State = { readonly kind: 'new' | 'closed' } | Opened | { readonly kind: 'fa
 export class RaftNode implements Proposer, Component {
   readonly #queue = new ProposalQueue();
   readonly #wakeUp = new WakeUp();
+  readonly #decoder = new StoreDecoder();
   readonly #defaults: SnapshotPolicy;
   #state: State = { kind: 'new' };
   #membership: Membership = NO_MEMBERS;
@@ -187,7 +182,7 @@ export class RaftNode implements Proposer, Component {
   changesSince(index: bigint): AsyncGenerator<LoggedChange, void, undefined> | undefined {
     const { log } = this.#opened();
     if (index + 1n < log.firstIndex) return undefined;
-    return readChanges(log, index + 1n, this.#committed);
+    return this.#readChanges(log, index + 1n, this.#committed);
   }
 
   /** Where this member stands. @throws SwarmError FailedPrecondition when not open. */
@@ -202,6 +197,22 @@ export class RaftNode implements Proposer, Component {
       snapshotIndex: snapshotter.index,
       members: [...this.#membership.members.values()],
     };
+  }
+
+  async *#readChanges(log: SegmentLog, from: bigint, last: bigint): AsyncGenerator<LoggedChange, void, undefined> {
+    for await (const entry of readEntries(log, from, last)) {
+      if (entry.Type !== raftpb.EntryType.EntryNormal || entry.Data.length === 0) continue;
+      yield { index: entry.Index, actions: this.#decode(entry) };
+    }
+  }
+
+  #decode(entry: raftpb.Entry): readonly StoreAction[] {
+    try {
+      return this.#decoder.request(entry.Data).action;
+    } catch (error) {
+      const text = `entry ${entry.Index} of the log is undamaged but cannot be understood: was it written by a newer program?`;
+      throw new SwarmError(Code.DATA_LOSS, text, { cause: error });
+    }
   }
 
   async #start(signal: AbortSignal): Promise<void> {
@@ -267,7 +278,7 @@ export class RaftNode implements Proposer, Component {
       if (entry.Type === raftpb.EntryType.EntryConfChange) {
         this.#membership = afterConfChange(this.#membership, entry.Data);
       } else if (entry.Data.length > 0) {
-        this.deps.store.applyActions(decodeActions(entry), entry.Index);
+        this.deps.store.applyActions(this.#decode(entry), entry.Index);
       }
       this.#applied = entry.Index;
       if (slicer.due) await slicer.yield(signal);
@@ -378,25 +389,5 @@ async function* readEntries(
   for (let at = from; at <= last; at += BigInt(READ_ENTRIES)) {
     const to = at + BigInt(READ_ENTRIES);
     yield* await log.read(at, to > last ? last + 1n : to);
-  }
-}
-
-async function* readChanges(
-  log: SegmentLog,
-  from: bigint,
-  last: bigint,
-): AsyncGenerator<LoggedChange, void, undefined> {
-  for await (const entry of readEntries(log, from, last)) {
-    if (entry.Type !== raftpb.EntryType.EntryNormal || entry.Data.length === 0) continue;
-    yield { index: entry.Index, actions: decodeActions(entry) };
-  }
-}
-
-function decodeActions(entry: raftpb.Entry): readonly StoreAction[] {
-  try {
-    return fromBinary(InternalRaftRequestSchema, entry.Data).action;
-  } catch (error) {
-    const text = `entry ${entry.Index} of the log is undamaged but cannot be understood: was it written by a newer program?`;
-    throw new SwarmError(Code.DATA_LOSS, text, { cause: error });
   }
 }

@@ -19,23 +19,52 @@ import { isReady } from './filters.js';
 /** What came of writing a decision: `stale` when what it rests on has changed since. */
 export type CommitOutcome = 'written' | 'unchanged' | 'stale';
 
+/** Statuses of assigned tasks; those assigned within one millisecond share theirs, in the store and when encoded. */
+export class AssignedStatuses {
+  #nowMs = 0;
+  #last: TaskStatus | undefined;
+
+  at(nowMs: number, message: string): TaskStatus {
+    if (this.#last?.message !== message || this.#nowMs !== nowMs) {
+      this.#nowMs = nowMs;
+      this.#last = create(TaskStatusSchema, {
+        state: TaskState.ASSIGNED,
+        timestamp: timestampFromMs(nowMs),
+        message,
+      });
+    }
+    return this.#last;
+  }
+}
+
+/** When decisions are written, and what they share. */
+export interface CommitContext {
+  readonly nowMs: number;
+  readonly statuses: AssignedStatuses;
+}
+
 /** Writes a decision, looking again at what it rests on. */
-export function commitDecision(tx: WriteTransaction, decision: Decision, nowMs: number): CommitOutcome {
+export function commitDecision(tx: WriteTransaction, decision: Decision, context: CommitContext): CommitOutcome {
   const task = tx.get('task', decision.task.id);
   if (task === undefined || taskState(task) !== TaskState.PENDING || task.nodeId !== decision.task.nodeId)
     return 'stale';
   switch (decision.kind) {
     case 'assign':
-      return commitAssignment(tx, task, decision, nowMs);
+      return commitAssignment(tx, task, decision, context);
     case 'refuse':
       if (statusOf(task).err === decision.error) return 'unchanged';
-      return write(tx, task, { err: decision.error }, nowMs);
+      return write(tx, task, { err: decision.error }, context.nowMs);
     case 'shut-down':
-      return write(tx, task, { state: TaskState.SHUTDOWN, err: '' }, nowMs);
+      return write(tx, task, { state: TaskState.SHUTDOWN, err: '' }, context.nowMs);
   }
 }
 
-function commitAssignment(tx: WriteTransaction, task: Task, decision: Assignment, nowMs: number): CommitOutcome {
+function commitAssignment(
+  tx: WriteTransaction,
+  task: Task,
+  decision: Assignment,
+  { nowMs, statuses }: CommitContext,
+): CommitOutcome {
   if (task.desiredState > TaskState.COMPLETE) return 'stale';
   const node = tx.get('node', decision.nodeId);
   if (node === undefined || !isReady(node)) return 'stale';
@@ -47,11 +76,7 @@ function commitAssignment(tx: WriteTransaction, task: Task, decision: Assignment
     nodeId: decision.nodeId,
     assignedGenericResources: decision.generic,
     volumes: decision.volumes,
-    status: create(TaskStatusSchema, {
-      state: TaskState.ASSIGNED,
-      timestamp: timestampFromMs(nowMs),
-      message: decision.message,
-    }),
+    status: statuses.at(nowMs, decision.message),
   });
   return 'written';
 }

@@ -21,7 +21,7 @@ import {
   type Subscription,
 } from '../../store/index.js';
 import { ClusterState } from './cluster-state.js';
-import { commitDecision, type CommitOutcome } from './commit.js';
+import { AssignedStatuses, commitDecision, type CommitOutcome } from './commit.js';
 import { decide, type Assignment, type Decision } from './decide.js';
 import { Pipeline } from './filters.js';
 import { FAILURES_MAX } from './node-info.js';
@@ -62,6 +62,7 @@ export interface NodeRefusal {
  * waiting, so that the next round can be decided while they are committed.
  */
 export class Scheduler implements Component {
+  readonly #statuses = new AssignedStatuses();
   readonly #deps: SchedulerDeps;
   readonly #log: Logger;
   readonly #wakeUp = new WakeUp();
@@ -205,7 +206,7 @@ export class Scheduler implements Component {
 
   #commit(batch: Batch, decision: Decision): CommitOutcome {
     const nowMs = this.#deps.clock.nowMs();
-    const outcome = batch.update((tx) => commitDecision(tx, decision, nowMs));
+    const outcome = batch.update((tx) => commitDecision(tx, decision, { nowMs, statuses: this.#statuses }));
     if (decision.kind === 'refuse' && outcome === 'written') {
       this.#log.debug({ 'task.id': decision.task.id, error: decision.error }, 'no suitable node for the task');
     }

@@ -1,9 +1,9 @@
 import { connect as connectSocket, type Socket } from 'node:net';
 import { checkServerIdentity, connect as connectTls, type ConnectionOptions, type PeerCertificate } from 'node:tls';
 
-import { dialError, splitHostPort, type Credentials } from '../../api/index.js';
+import { certificateError, dialError, splitHostPort, type Credentials } from '../../api/index.js';
 import { errorText, type Clock, type SwarmError } from '../../base/index.js';
-import { systemCause } from './system-error.js';
+import { certificateProblem, systemCause } from './system-error.js';
 
 /** How long a connection may take to come about, TLS included. */
 const DIAL_TIMEOUT_MS = 10_000;
@@ -48,11 +48,13 @@ export function tlsTarget(addr: string, credentials: Credentials): Target {
       socket.once('connect', () => {
         isConnected = true;
       });
-      await ready(socket, 'secureConnect', clock, signal, (cause) =>
-        isConnected
+      await ready(socket, 'secureConnect', clock, signal, (cause) => {
+        const refusal: unknown = socket.authorizationError;
+        if (refusal) return certificateError(addr, certificateProblem(refusal));
+        return isConnected
           ? dialError(`authentication handshake with ${addr} failed: ${cause}`)
-          : dialError(`Error while dialing dial tcp ${addr}: ${cause}`),
-      );
+          : dialError(`Error while dialing dial tcp ${addr}: ${cause}`);
+      });
       if (socket.alpnProtocol === 'h2') return socket;
       socket.destroy();
       throw dialError(`${addr} does not speak HTTP/2`);

@@ -3,6 +3,7 @@ import type { Socket } from 'node:net';
 import type { TLSSocket } from 'node:tls';
 
 import { joinHostPort, roleOf, type Caller } from '../../api/index.js';
+import { certificateProblem } from './system-error.js';
 
 /** What a connection proves about its caller. Read once, when the connection begins. */
 export function callerOf(session: Http2Session): Caller {
@@ -13,14 +14,19 @@ export function callerOf(session: Http2Session): Caller {
   if (!isTls(socket)) return { peer: undefined, remoteAddr };
   const certificate = socket.getPeerCertificate();
   if (Object.keys(certificate).length === 0) return { peer: undefined, remoteAddr };
-  if (!socket.authorized) return { peer: undefined, remoteAddr, certificateProblem: problemText(socket) };
+  if (!socket.authorized)
+    return {
+      peer: undefined,
+      remoteAddr,
+      certificateProblem: `the client certificate is not valid: ${certificateProblem(socket.authorizationError)}`,
+    };
   const { CN, OU, O } = certificate.subject as Readonly<Record<string, string | readonly string[] | undefined>>;
   const nodeId = first(CN);
   const clusterId = first(O);
   const role = roleOf(OU === undefined ? [] : [OU].flat());
   if (nodeId === '' || clusterId === '' || role === undefined) {
-    const certificateProblem = 'the client certificate names no node, role and cluster';
-    return { peer: undefined, remoteAddr, certificateProblem };
+    const problem = 'the client certificate names no node, role and cluster';
+    return { peer: undefined, remoteAddr, certificateProblem: problem };
   }
   return { peer: { nodeId, role, clusterId }, remoteAddr };
 }
@@ -28,12 +34,6 @@ export function callerOf(session: Http2Session): Caller {
 /** The session shows its socket through a proxy, which knows no `in` and no `instanceof`. */
 function isTls(socket: Socket | TLSSocket): socket is TLSSocket {
   return (socket as Partial<TLSSocket>).getPeerCertificate !== undefined;
-}
-
-function problemText(socket: TLSSocket): string {
-  const reason: unknown = socket.authorizationError;
-  const text = reason instanceof Error ? reason.message : String(reason);
-  return `the client certificate is not valid: ${text}`;
 }
 
 function first(value: string | readonly string[] | undefined): string {

@@ -289,7 +289,7 @@ describe('the server towards clients of any kind', () => {
       expect(await outcome(createClient(Dispatcher, channel).heartbeat({}, { signal: NEVER }))).toMatchObject({
         code: 7,
         message:
-          'permission denied for docker.swarmkit.v1.Dispatcher.Heartbeat: the client certificate is not valid: CERT_HAS_EXPIRED',
+          'permission denied for docker.swarmkit.v1.Dispatcher.Heartbeat: the client certificate is not valid: certificate has expired or is not yet valid',
       });
       channel.close();
     }

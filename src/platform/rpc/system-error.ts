@@ -24,3 +24,27 @@ export function systemCause(error: unknown): string {
   const code = first instanceof Error && 'code' in first ? String(first.code) : '';
   return TEXTS[code] ?? errorText(first);
 }
+
+const UNKNOWN_AUTHORITY = 'certificate signed by unknown authority';
+const NOT_VALID_NOW = 'certificate has expired or is not yet valid';
+
+/** How Go programs word what OpenSSL finds wrong with a certificate. */
+const CERTIFICATE_TEXTS: Readonly<Record<string, string>> = {
+  CERT_HAS_EXPIRED: NOT_VALID_NOW,
+  CERT_NOT_YET_VALID: NOT_VALID_NOW,
+  CERT_SIGNATURE_FAILURE: UNKNOWN_AUTHORITY,
+  DEPTH_ZERO_SELF_SIGNED_CERT: UNKNOWN_AUTHORITY,
+  SELF_SIGNED_CERT_IN_CHAIN: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT: UNKNOWN_AUTHORITY,
+  UNABLE_TO_GET_ISSUER_CERT_LOCALLY: UNKNOWN_AUTHORITY,
+  UNABLE_TO_VERIFY_LEAF_SIGNATURE: UNKNOWN_AUTHORITY,
+};
+
+/** What is wrong with a peer's certificate, from the socket's `authorizationError`. */
+export function certificateProblem(authorizationError: unknown): string {
+  const code =
+    authorizationError instanceof Error && 'code' in authorizationError
+      ? String(authorizationError.code)
+      : errorText(authorizationError);
+  return CERTIFICATE_TEXTS[code] ?? errorText(authorizationError);
+}

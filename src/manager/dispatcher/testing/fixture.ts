@@ -155,7 +155,7 @@ export class DispatcherFixture {
     await this.put('cluster', defaultCluster());
     for (const node of nodes) await this.put('node', node);
     this.stopped = this.dispatcher.run(this.stopping.signal);
-    await this.clock.settle();
+    await this.clock.advance(0);
   }
 
   async stop(): Promise<void> {
@@ -178,7 +178,7 @@ export class DispatcherFixture {
   async session(nodeId: string, sessionId = '', hostname = nodeId): Promise<Reader<SessionMessage>> {
     const description = create(NodeDescriptionSchema, { hostname });
     const reader = new Reader((signal) => this.as(nodeId).session({ sessionId, description }, { signal })).start();
-    await this.clock.settle();
+    await this.clock.advance(0);
     return reader;
   }
 
@@ -194,7 +194,7 @@ export class DispatcherFixture {
       if (old === undefined) tx.create(table, object);
       else tx.update(table, { ...object, meta: old.meta });
     });
-    await this.clock.settle();
+    await this.clock.advance(0);
   }
 
   async change<T extends TableName>(table: T, id: string, change: (old: Objects[T]) => Objects[T]): Promise<void> {
