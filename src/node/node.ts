@@ -34,7 +34,6 @@ import {
 import {
   CertificateClient,
   KeyFiles,
-  RootCa,
   TlsRenewer,
   type CaConnector,
   type SecurityConfig,
@@ -46,6 +45,7 @@ import { obtainIdentity } from './identity.js';
 import type { NodeOptions } from './options.js';
 import { RemotesFile } from './remotes-file.js';
 import type { NodeView, SwarmNode } from './swarm-node.js';
+import { TrustedRoot } from './trusted-root.js';
 
 /** Only the owner may look into a node's state. */
 const DIRECTORY_MODE = 0o700;
@@ -87,6 +87,7 @@ export class Node implements SwarmNode {
   #life: Life | undefined;
   #security: SecurityConfig | undefined;
   #agentReady = false;
+  readonly #trustedRoot: TrustedRoot;
 
   constructor(options: NodeOptions, deps: NodeDeps) {
     this.#options = options;
@@ -99,6 +100,7 @@ export class Node implements SwarmNode {
       deps,
     );
     this.#remotesFile = new RemotesFile(options.stateDir, deps);
+    this.#trustedRoot = new TrustedRoot({ ...this.#deps, keyFiles: this.#keyFiles });
     this.#ready.promise.catch(() => undefined);
   }
 
@@ -214,6 +216,7 @@ export class Node implements SwarmNode {
       this.#changed();
       await this.#runLife(life, signal);
     } finally {
+      await this.#trustedRoot.idle();
       await database.close();
     }
   }
@@ -380,20 +383,8 @@ export class Node implements SwarmNode {
     this.#remotes.replace(message.managers);
     this.#remotesChanged.notify();
     if (message.node !== undefined) renewer.observe(message.node);
-    if (message.RootCA.length > 0) this.#trustRoot(message.RootCA, security);
+    if (message.RootCA.length > 0) this.#trustedRoot.take(message.RootCA, security);
     this.#changed();
-  }
-
-  /** Takes over a changed root bundle, in use and on disk. */
-  #trustRoot(bundle: Uint8Array, security: SecurityConfig): void {
-    if (Buffer.compare(bundle, security.rootCa.bundle) === 0) return;
-    const { crypto, random, clock, log } = this.#deps;
-    RootCa.load({ crypto, random }, { bundle }, clock.nowMs())
-      .then(async (root) => {
-        await security.updateRoot(root, clock.nowMs());
-        await this.#keyFiles.writeRoot(bundle);
-      })
-      .catch((error: unknown) => log.error({ err: error }, 'the root CA that the manager sent is not taken over'));
   }
 
   #changed(): void {

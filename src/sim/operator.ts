@@ -3,7 +3,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import {
   NodeSpec_Availability,
   RestartPolicy_RestartCondition,
-  SecretReferenceSchema,
+  type SecretReferenceSchema,
   ServiceSpecSchema,
   UpdateConfig_FailureAction,
   UpdateConfig_UpdateOrder,
@@ -216,7 +216,8 @@ export class Operator {
       task: {
         runtime: { case: 'container', value: { image: this.#image(), secrets: this.#someSecrets() } },
         restart: {
-          condition: this.#pick([RestartPolicy_RestartCondition.ANY, RestartPolicy_RestartCondition.ON_FAILURE]) ?? 0,
+          condition:
+            random.float() < 0.5 ? RestartPolicy_RestartCondition.ANY : RestartPolicy_RestartCondition.ON_FAILURE,
           delay: durationFromMs(400 + randomInt(random, 4) * 700),
         },
       },

@@ -64,10 +64,10 @@ export class TaskRules implements StoreWatcher {
   /** What is served after a restart must follow from what was seen before; the steps between are not known. */
   begin(tx: ReadTransaction): void {
     for (const service of tx.find('service', by.all())) this.#services.set(service.id, service);
-    for (const id of [...this.#services.keys()]) if (tx.get('service', id) === undefined) this.#services.delete(id);
+    for (const id of this.#services.keys()) if (tx.get('service', id) === undefined) this.#services.delete(id);
     this.#nodes.clear();
     for (const node of tx.find('node', by.all())) this.#nodes.set(node.id, node);
-    for (const old of [...this.#tasks.values()]) {
+    for (const old of this.#tasks.values()) {
       const task = tx.get('task', old.id);
       if (task === undefined) this.#removed(old);
       else this.#advanced(old, task);
