@@ -70,9 +70,9 @@ export const TASKS: readonly Row[] = [
 const withoutTimes = (event: Record<string, unknown>): unknown => ({ ...event, time: 0, timeNano: 0 });
 
 const line = (body: unknown): unknown => {
-  if (typeof body === 'object') return [withoutTimes(body as Record<string, unknown>)];
-  if (body === '') return [];
-  const lines = String(body)
+  if (typeof body === 'object' && body !== null) return [withoutTimes(body as Record<string, unknown>)];
+  if (typeof body !== 'string' || body === '') return [];
+  const lines = body
     .trim()
     .split('\n')
     .map((text) => JSON.parse(text) as Record<string, unknown>);
