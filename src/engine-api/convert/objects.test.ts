@@ -16,6 +16,7 @@ import {
   SecretSchema,
   TaskSchema,
   TaskState,
+  PortConfig_PublishMode,
 } from '../../api/index.js';
 import { ApiError, ApiVersion, JsonObject, parseJson, printJson } from '../http/index.js';
 import { timeText } from './codec.js';
@@ -286,7 +287,7 @@ describe('a task', () => {
         message: 'started',
         err: 'none',
         runtimeStatus: { case: 'container', value: { containerId: 'c', pid: 5, exitCode: 0 } },
-        portStatus: { ports: [{ targetPort: 80, publishedPort: 8080, publishMode: 1 }] },
+        portStatus: { ports: [{ targetPort: 80, publishedPort: 8080, publishMode: PortConfig_PublishMode.HOST }] },
       },
       desiredState: TaskState.COMPLETE,
       networks: [
