@@ -19,9 +19,11 @@ import { EVENTS, TASKS } from './support/differential-tasks.js';
 
 const missing = missingForDifferential();
 
-test.runIf(missing !== undefined && process.env['CI'] === 'true')('the comparison can run here', () => {
-  throw new Error(`the comparison with a stock engine ${missing}`);
-});
+if (missing !== undefined && process.env['CI'] === 'true') {
+  test('the comparison can run here', () => {
+    throw new Error(`the comparison with a stock engine ${missing}`);
+  });
+}
 
 /** The same requests to a stock dockerd and to our daemon: whatever differs without a reason given is a failure. */
 describe.skipIf(missing !== undefined)(

@@ -37,13 +37,13 @@ export class Dockerd {
 
   /** Starts an engine and waits until it answers; `flags` are added to its command line. */
   static async start(flags: readonly string[] = []): Promise<Dockerd> {
-    const dockerd = new Dockerd();
+    const engine = new Dockerd();
     try {
-      await dockerd.#start(flags);
-      return dockerd;
+      await engine.#start(flags);
+      return engine;
     } catch (error) {
-      const log = existsSync(dockerd.#log) ? readFileSync(dockerd.#log, 'utf8').slice(-4000) : '';
-      await dockerd.stop();
+      const log = existsSync(engine.#log) ? readFileSync(engine.#log, 'utf8').slice(-4000) : '';
+      await engine.stop();
       throw new Error(`dockerd did not start:\n${log}`, { cause: error });
     }
   }
@@ -77,7 +77,7 @@ export class Dockerd {
       await ended;
       clearTimeout(force);
     }
-    for (const mount of this.#mounts()) spawnSync('umount', ['-l', mount]);
+    for (const mount of this.#mounts()) spawnSync('sh', ['-c', 'umount -l "$0"', mount]);
     rmSync(this.dir, { recursive: true, force: true });
     for (const group of cgroupsNamed(basename(this.dir)))
       spawnSync('find', [group, '-depth', '-type', 'd', '-exec', 'rmdir', '{}', ';']);
@@ -87,10 +87,9 @@ export class Dockerd {
     const { dir } = this;
     const own = ['--data-root', join(dir, 'data'), '--exec-root', join(dir, 'exec'), '--pidfile', join(dir, 'pid')];
     const settings = ['--host', this.address, '--cgroup-parent', `/${basename(dir)}`, '--storage-driver', 'vfs'];
-    const script = 'ip link set lo up; exec dockerd "$@" >>"$0" 2>&1';
-    const child = spawn('unshare', ['--net', 'sh', '-c', script, this.#log, ...own, ...settings, ...flags], {
-      stdio: 'ignore',
-    });
+    const inside = 'ip link set lo up; exec dockerd "$@" >>"$0" 2>&1';
+    const script = `exec unshare --net sh -c '${inside}' "$0" "$@"`;
+    const child = spawn('sh', ['-c', script, this.#log, ...own, ...settings, ...flags], { stdio: 'ignore' });
     this.#process = child;
     const client = new DockerClient(this.address);
     const until = performance.now() + START_TIMEOUT_MS;
@@ -134,7 +133,7 @@ async function busyboxTar(): Promise<Uint8Array> {
 }
 
 function cgroupsNamed(name: string): readonly string[] {
-  const found = spawnSync('find', ['/sys/fs/cgroup', '-maxdepth', '2', '-type', 'd', '-name', name]);
+  const found = spawnSync('find', ['/sys/fs/cgroup', '-maxdepth', '3', '-type', 'd', '-name', name]);
   return found.stdout
     .toString('utf8')
     .split('\n')

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { chmod, mkdir, rm } from 'node:fs/promises';
 import { isAbsolute, join, posix } from 'node:path';
 
@@ -38,6 +39,11 @@ export async function writeBoundFiles(
     source: join(dir, kind, path),
     target: isAbsolute(target) ? target : posix.join(kind === 'secrets' ? SECRETS_DIR : '/', target),
   }));
+}
+
+/** Whether files of the task are there. */
+export function hasBoundFiles(taskId: string, engine: Engine): boolean {
+  return existsSync(join(engine.runtimeDir, taskId));
 }
 
 /** Removes what {@link writeBoundFiles} has written. */

@@ -6,8 +6,8 @@ import { Mount_Type, SERVICE_DEFAULTS, msFromDuration, taskName } from '../../ap
 import type { ContainerStatus, LogSubscriptionOptions, PortStatus, Task } from '../../api/index.js';
 import { Code, SwarmError, WakeUp, canceled, errorText, isSwarmError, orAborted } from '../../base/index.js';
 import type { ContainerInspect } from '../docker-client/index.js';
-import { removeBoundFiles, writeBoundFiles } from './bound-files.js';
-import { createRequest } from './container-config.js';
+import { hasBoundFiles, removeBoundFiles, writeBoundFiles } from './bound-files.js';
+import { createRequest, type BoundFile } from './container-config.js';
 import { containerLogs } from './container-logs.js';
 import { containerPath, type Engine } from './engine.js';
 import { pullImage } from './image-puller.js';
@@ -62,6 +62,8 @@ export class DockerController implements Controller {
     const container = await this.#engine.inspect(this.#name, signal);
     if (container.State.Status === 'created') {
       this.#checkBindSources();
+      // The files are in memory: the machine may have been started anew since the container was made.
+      if (!hasBoundFiles(this.#task.id, this.#engine)) await this.#writeBoundFiles();
       await this.#start(signal);
     }
     const test = container.Config.Healthcheck?.Test ?? [];
@@ -157,8 +159,12 @@ export class DockerController implements Controller {
     await orAborted(this.#pull, signal);
   }
 
+  #writeBoundFiles(): Promise<readonly BoundFile[]> {
+    return writeBoundFiles(this.#task, this.#dependencies, this.#engine);
+  }
+
   async #create(signal: AbortSignal): Promise<void> {
-    const boundFiles = await writeBoundFiles(this.#task, this.#dependencies, this.#engine);
+    const boundFiles = await this.#writeBoundFiles();
     const body = createRequest(this.#task, { sharedFiles: this.#engine.sharedFiles, boundFiles });
     try {
       await this.#engine.call(

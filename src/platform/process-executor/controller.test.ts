@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 
@@ -15,6 +15,7 @@ import {
   SecretSchema,
   durationFromMs,
   namedResource,
+  type Task,
 } from '../../api/index.js';
 import { LinkedController, canceled } from '../../base/index.js';
 import { NEVER, NO_DEPENDENCIES, World, linesOf, shell, taskOf, textOf } from './process.test-helper.js';
@@ -215,7 +216,7 @@ describe('the agent starting anew', () => {
 
   it('reports the exit code of a task that ended meanwhile', async () => {
     const task = shell('read line <"$GATE"; echo late; exit 7', { env: [`GATE=${join(world.dir, 'gate')}`] });
-    execFileSync('mkfifo', [join(world.dir, 'gate')]);
+    execFileSync('sh', ['-c', 'mkfifo "$0"', join(world.dir, 'gate')]);
     const before = await world.run(task);
     await before.close();
     await world.restart();
@@ -246,6 +247,49 @@ describe('the agent starting anew', () => {
     const after = world.executor.controller(task, NO_DEPENDENCIES);
     await after.terminate(NEVER);
     await expect(after.wait(NEVER)).rejects.toThrow(new ExitError(137, ''));
+  });
+});
+
+describe('the machine starting anew', () => {
+  const planOf = (task: Task) => join(world.dir, 'state', 'tasks', task.id, 'plan.json');
+  const supervisorOf = (task: Task) => join(world.dir, 'state', 'tasks', task.id, 'supervisor.json');
+  const asOfEarlierBoot = (path: string) => {
+    const stored = JSON.parse(readFileSync(path, 'utf8')) as object;
+    writeFileSync(path, JSON.stringify({ ...stored, bootId: 'an earlier one' }));
+  };
+
+  it('prepares once more what was not started yet', async () => {
+    const dependencies = {
+      secret: (id: string) => create(SecretSchema, { id, spec: { data: Buffer.from('psst') } }),
+      config: () => undefined,
+      volume: () => undefined,
+    };
+    const target = { case: 'file' as const, value: { name: 'token', mode: 0o400 } };
+    const task = shell('cat $SWARM_SECRETS_DIR/token', { secrets: [{ secretId: 's', secretName: 's', target }] });
+    await world.executor.controller(task, dependencies).prepare(NEVER);
+    asOfEarlierBoot(planOf(task));
+    rmSync(join(world.dir, 'run', task.id), { recursive: true });
+    await world.restart();
+    const controller = world.executor.controller(task, dependencies);
+    await controller.start(NEVER);
+    await controller.wait(NEVER);
+    expect(await linesOf(controller)).toEqual(['psst']);
+  });
+
+  it('fails what was running, and kills nobody who has its process id now', async () => {
+    const task = shell('echo ready; exec sleep 60');
+    const before = await world.run(task);
+    await firstLog(before);
+    const { pid } = (await before.containerStatus()) ?? { pid: 0 };
+    const supervisor = readFileSync(supervisorOf(task), 'utf8');
+    await before.close();
+    await world.restart();
+    asOfEarlierBoot(supervisorOf(task));
+    const after = world.executor.controller(task, NO_DEPENDENCIES);
+    await expect(after.wait(NEVER)).rejects.toThrow('left no exit code');
+    expect(isAlive(pid)).toBe(true);
+    writeFileSync(supervisorOf(task), supervisor);
+    await world.restart();
   });
 });
 

@@ -24,6 +24,7 @@ import { probe } from './prober.js';
 import type { ProcessHost } from './process-host.js';
 import { stopSignal } from './stop-signal.js';
 import { Supervisor, type Exit } from './supervisor.js';
+import { bootId } from './system-process.js';
 import { TaskLog } from './task-log.js';
 import { TaskOutput } from './task-output.js';
 
@@ -61,7 +62,8 @@ export class ProcessController implements Controller {
 
   async prepare(signal: AbortSignal): Promise<void> {
     await this.#host.ready();
-    if ((await this.#loadPlan()) !== undefined) return;
+    const plan = await this.#loadPlan();
+    if (plan !== undefined && (plan.bootId === bootId() || (await this.#supervisor.isStarted()))) return;
     signal.throwIfAborted();
     await mkdir(this.#paths.dir, { recursive: true, mode: 0o700 });
     this.#plan = await makePlan(this.#task, this.#dependencies, this.#host, this.#paths);
@@ -69,13 +71,14 @@ export class ProcessController implements Controller {
 
   async start(signal: AbortSignal): Promise<void> {
     await this.#host.ready();
-    const plan = await this.#loadPlan();
-    if (plan === undefined)
+    if ((await this.#loadPlan()) === undefined) {
       throw new SwarmError(Code.FAILED_PRECONDITION, 'the task has to be prepared before it is started');
+    }
     if (!(await this.#supervisor.isStarted())) {
-      await this.#checkBeforeStart(plan);
+      await this.prepare(signal);
+      await this.#checkBeforeStart();
       signal.throwIfAborted();
-      await this.#supervisor.start(plan.environment);
+      await this.#supervisor.start(this.#plan?.environment ?? {});
     }
     this.#startedAtMs = this.#host.clock.monotonicMs();
     this.#log.notify();
@@ -178,7 +181,7 @@ export class ProcessController implements Controller {
     return this.#plan;
   }
 
-  async #checkBeforeStart(plan: TaskPlan): Promise<void> {
+  async #checkBeforeStart(): Promise<void> {
     const missing = containerSpec(this.#task).mounts.find(({ source }) => !existsSync(source));
     if (missing !== undefined) {
       throw new SwarmError(
@@ -186,7 +189,7 @@ export class ProcessController implements Controller {
         `invalid bind mount source, source path not found: ${missing.source}`,
       );
     }
-    await this.#host.ports.check(plan.ports);
+    await this.#host.ports.check(this.#plan?.ports ?? []);
   }
 
   /** Probes until the process ends, is unhealthy (then it is stopped), or, with `once`, is healthy. */

@@ -18,6 +18,7 @@ import type { ProcessHost } from './process-host.js';
 import { probeScript, runScript, type RunPlan } from './run-script.js';
 import { checkSupported, logDriverOf } from './support.js';
 import { stopSignal } from './stop-signal.js';
+import { bootId } from './system-process.js';
 
 /** Where programs of the system itself are looked for. */
 const SYSTEM_PATH = '/usr/bin:/bin:/usr/sbin:/sbin:/usr/local/bin';
@@ -27,6 +28,8 @@ const ROOT_DIR = '/';
 export interface TaskPlan {
   readonly ports: readonly PortConfig[];
   readonly environment: Readonly<Record<string, string>>;
+  /** Control groups and files in memory do not outlive the boot in which they were made. */
+  readonly bootId: string;
 }
 
 /** The plan of a task that was prepared before; undefined otherwise. */
@@ -74,17 +77,13 @@ export async function makePlan(
       oomScoreAdj: Number(container.oomScoreAdj),
     };
     await writeScripts(paths, run, check?.command, logDriverOf(task) === 'none');
-    const plan: TaskPlan = { ports, environment };
-    await replaceFile(paths.plan, serializePlan(plan));
+    const plan: TaskPlan = { ports, environment, bootId: bootId() };
+    await replaceFile(paths.plan, JSON.stringify(plan));
     return plan;
   } catch (error) {
     host.ports.release(ports);
     throw error;
   }
-}
-
-function serializePlan({ ports, environment }: TaskPlan): string {
-  return JSON.stringify({ ports, environment });
 }
 
 async function writeScripts(

@@ -48,6 +48,7 @@ export function signalGroup(pid: number, signal: number): boolean {
   }
 }
 
-function bootId(): string {
+/** Names the time since the machine was last started. */
+export function bootId(): string {
   return readFileSync('/proc/sys/kernel/random/boot_id', 'latin1').trim();
 }

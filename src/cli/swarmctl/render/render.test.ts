@@ -48,6 +48,13 @@ describe('tables', () => {
     expect(renderTable(COLUMNS, ROWS, 3)).toBe('Na…\nweb\nda…\n');
   });
 
+  test('leave out an empty column before anything is cut', () => {
+    const rows = ROWS.map(([id = '', name = '']) => [id, name, '']);
+    expect(renderTable(COLUMNS, rows, 22)).toBe('ID            Name\nabcdefghijkl  web\nmnopqrstuvwx  database\n');
+    expect(renderTable(COLUMNS, rows, 40)).toContain('Error');
+    expect(renderTable(COLUMNS, [], 8)).toBe('ID  Name\n');
+  });
+
   test('never exceed the terminal', () => {
     const cells = fc.array(fc.string({ unit: 'binary' }), { minLength: 3, maxLength: 3 });
     fc.assert(

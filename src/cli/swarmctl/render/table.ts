@@ -12,8 +12,8 @@ export interface Column {
 const GAP = 2;
 
 /**
- * A table with aligned columns. Where it does not fit into `width`, columns are cut and then left out in the
- * order of their weight, the least first; without a width everything is shown.
+ * A table with aligned columns. Where it does not fit into `width`, empty columns are left out, then columns
+ * are cut and at last left out in the order of their weight, the least first; without a width everything is shown.
  */
 export function renderTable(
   columns: readonly Column[],
@@ -24,7 +24,9 @@ export function renderTable(
   const natural = columns.map((column, at) =>
     cells.reduce((widest, row) => Math.max(widest, displayWidth(row[at] ?? '')), displayWidth(column.title)),
   );
-  const widths = width === undefined ? natural : fitted(columns, natural, width);
+  const useful = natural.map((own, at) => (cells.some((row) => row[at] !== '') ? own : 0));
+  const isTight = width !== undefined && totalWidth(natural) > width && cells.length > 0;
+  const widths = width === undefined ? natural : fitted(columns, isTight ? useful : natural, width);
   const shown = columns.map((_, at) => at).filter((at) => (widths[at] ?? 0) > 0);
   const line = (texts: readonly string[]): string =>
     shown
