@@ -2,6 +2,7 @@ import { cpus, totalmem } from 'node:os';
 
 import * as converge from './converge.bench.js';
 import * as log from './log.bench.js';
+import * as raft from './raft.bench.js';
 import * as reads from './reads.bench.js';
 import * as remotes from './remotes.bench.js';
 import type { Benchmark, Row } from './row.js';
@@ -21,6 +22,7 @@ const BENCHMARKS: Readonly<Record<string, Benchmark>> = {
   store,
   scheduler,
   log,
+  raft,
   rpc,
   remotes,
 };

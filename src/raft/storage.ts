@@ -22,8 +22,12 @@ export interface RaftStorage {
   entries(lo: bigint, hi: bigint, bytesMax: number): Entry[] | LogGap;
   /** The term of an entry between `firstIndex() - 1` and `lastIndex()`. */
   term(index: bigint): bigint | LogGap;
+  /** At most one more than the commit index of the saved hard state: nothing else may be compacted. */
   firstIndex(): bigint;
   lastIndex(): bigint;
-  /** The newest snapshot, or undefined while none can be given: the core asks again later. */
+  /**
+   * A snapshot for a member that lacks what is compacted, or undefined while none can be given: the core asks
+   * again later. It must contain the newest applied configuration: a member that it does not name ignores it.
+   */
   snapshot(): Snapshot | undefined;
 }
