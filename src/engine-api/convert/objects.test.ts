@@ -17,7 +17,6 @@ import {
   SecretSchema,
   TaskSchema,
   TaskState,
-  PortConfig_PublishMode,
 } from '../../api/index.js';
 import { ApiError, ApiVersion, JsonObject, parseJson, printJson } from '../http/index.js';
 import { timeText } from './codec.js';
