@@ -12,7 +12,6 @@ import {
   NodeSchema,
   NodeSpec_Availability,
   NodeStatus_State,
-  PortConfig_PublishMode,
   RaftMemberStatus_Reachability,
   SecretSchema,
   TaskSchema,

@@ -24,7 +24,6 @@ import {
   UpdateConfig_FailureAction,
   UpdateConfig_UpdateOrder,
   UpdateConfigSchema,
-  UpdateStatus_UpdateState,
   type Endpoint,
   type GenericResource,
   type PlacementPreference,
@@ -33,7 +32,6 @@ import {
   type Service,
   type ServiceSpec,
   type TaskSpec,
-  type UpdateStatus,
 } from '../../api/index.js';
 import { ApiError, type ApiVersion, type JsonObject } from '../http/index.js';
 import {
@@ -57,6 +55,7 @@ import {
 } from './codec.js';
 import { annotations, driver, objectHeader, platform, versionToJson } from './common.js';
 import { containerSpec } from './container.js';
+import { updateStatusToJson } from './update-status.js';
 import { dropUnknownTo } from './version-gates.js';
 
 /** A published port, in specs, endpoints and task statuses. */
@@ -382,30 +381,5 @@ function endpointToJson(endpoint: Endpoint | undefined): Record<string, unknown>
     ...(endpoint.virtualIps.length === 0
       ? {}
       : { VirtualIPs: endpoint.virtualIps.map((vip) => ({ NetworkID: vip.networkId, Addr: vip.addr })) }),
-  };
-}
-
-const UPDATE_STATES: Readonly<Record<UpdateStatus_UpdateState, string>> = {
-  [UpdateStatus_UpdateState.UNKNOWN]: '',
-  [UpdateStatus_UpdateState.UPDATING]: 'updating',
-  [UpdateStatus_UpdateState.PAUSED]: 'paused',
-  [UpdateStatus_UpdateState.COMPLETED]: 'completed',
-  [UpdateStatus_UpdateState.ROLLBACK_STARTED]: 'rollback_started',
-  [UpdateStatus_UpdateState.ROLLBACK_PAUSED]: 'rollback_paused',
-  [UpdateStatus_UpdateState.ROLLBACK_COMPLETED]: 'rollback_completed',
-};
-
-/** The word for an update's state. */
-export function updateStateWord(state: UpdateStatus_UpdateState): string {
-  return UPDATE_STATES[state];
-}
-
-function updateStatusToJson(status: UpdateStatus): Record<string, unknown> {
-  const state = updateStateWord(status.state);
-  return {
-    ...(state === '' ? {} : { State: state }),
-    ...(status.startedAt === undefined ? {} : { StartedAt: timeText(status.startedAt) }),
-    ...(status.completedAt === undefined ? {} : { CompletedAt: timeText(status.completedAt) }),
-    ...(status.message === '' ? {} : { Message: status.message }),
   };
 }

@@ -203,6 +203,19 @@ describe('services (E-221 to E-225)', () => {
     });
   });
 
+  test('of old clients warn that their image is not pinned (E-130)', async () => {
+    const world = new RoutesWorld();
+    const create = async (version: string, image: string): Promise<unknown> => {
+      const spec = { TaskTemplate: { ContainerSpec: { Image: image } } };
+      return ((await world.post(`/${version}/services/create`, spec)).body as { Warnings?: unknown }).Warnings;
+    };
+    expect(await create('v1.29', 'nginx:1')).toEqual([
+      expect.stringMatching(/^image nginx:1 could not be accessed on a registry to record\nits digest\. /),
+    ]);
+    expect(await create('v1.29', `nginx@sha256:${'a'.repeat(64)}`)).toBeUndefined();
+    expect(await create('v1.30', 'nginx:1')).toBeUndefined();
+  });
+
   test('get a name of two words where they have none', async () => {
     const world = new RoutesWorld();
     const { body } = await world.post('/services/create', { TaskTemplate: template });

@@ -111,26 +111,42 @@ async function createService(context: RouteContext, request: HttpRequest): Promi
   const given = serviceSpecFromJson(body, request.version, () => randomName(context.random));
   const spec = withPullOptions(await resolveNetworks(given, call.control, call.options), registryAuth(request));
   const { service } = await call.control.createService({ spec }, call.options);
-  return jsonResponse(201, { ID: service?.id ?? '' });
+  const warnings = digestWarnings(request, spec);
+  return jsonResponse(201, { ID: service?.id ?? '', ...(warnings.length === 0 ? {} : { Warnings: warnings }) });
+}
+
+/**
+ * Below 1.30 clients leave it to the server to pin an image to its digest (E-130). This one asks no registry,
+ * and says so in the words in which an engine says that it could not.
+ */
+function digestWarnings(request: HttpRequest, spec: ServiceSpec): readonly string[] {
+  if (!request.version.lessThan('1.30')) return [];
+  const { image } = containerOf(spec);
+  if (image.includes('@')) return [];
+  return [
+    `image ${image} could not be accessed on a registry to record\nits digest. Each node will access ${image} independently,\npossibly leading to different nodes running different\nversions of the image.\n`,
+  ];
 }
 
 async function updateService(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {
   const body = await readJsonBody(request);
   const index = versionParameter(request.query, (text) => `invalid service version '${text}'`);
   const { control, options } = managerCall(context, request);
-  const current = await resolveService(control, request.params['id'] ?? '', false, options);
   const given = serviceSpecFromJson(body, request.version, () => randomName(context.random));
+  const spec = await resolveNetworks(given, control, options);
+  const current = await resolveService(control, request.params['id'] ?? '', false, options);
   const pullOptions = registryAuth(request) ?? keptPullOptions(current, request.query.get('registryAuthFrom') ?? '');
   await control.updateService(
     {
       serviceId: current.id,
       serviceVersion: { index },
-      spec: withPullOptions(await resolveNetworks(given, control, options), pullOptions),
+      spec: withPullOptions(spec, pullOptions),
       rollback: rollbackOption(request.query.get('rollback') ?? ''),
     },
     options,
   );
-  return jsonResponse(200, { Warnings: null });
+  const warnings = digestWarnings(request, spec);
+  return jsonResponse(200, { Warnings: warnings.length === 0 ? null : warnings });
 }
 
 function rollbackOption(given: string): UpdateServiceRequest_Rollback {
