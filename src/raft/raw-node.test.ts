@@ -8,6 +8,7 @@ import {
   NONE,
   unplacedEntry,
   LOCAL_APPEND_THREAD,
+  type Message,
   type RaftOptions,
 } from './index.js';
 
@@ -303,6 +304,28 @@ describe('the order of work', () => {
       member.node.advance();
     }
     expect(syncs).toEqual([true, true, false]);
+  });
+});
+
+describe('async storage writes', () => {
+  it('take nothing for stable on the word of an older term, whose entries a later write may replace', () => {
+    const { node, storage } = newMember({ asyncStorageWrites: true });
+    const append = (from: bigint, term: bigint, entryTerm: number): Message[] => {
+      node.step(message(MessageType.MsgApp, { from, term, entries: entriesOfTerms([entryTerm]) }));
+      return node.ready().messages.flatMap(({ responses }) => [...responses]);
+    };
+    const answers = append(2n, 1n, 1);
+    append(3n, 2n, 2);
+    const last = append(2n, 3n, 1);
+    const commitAndLook = (): MessageType[] => {
+      node.step(message(MessageType.MsgHeartbeat, { from: 2n, term: 3n, commit: 1n }));
+      return node.ready().messages.map(({ type }) => type);
+    };
+    for (const answer of answers) if (answer.to === 1n) node.step(answer);
+    expect(commitAndLook()).not.toContain(MessageType.MsgStorageApply);
+    storage.append(entriesOfTerms([1]));
+    for (const answer of last) if (answer.to === 1n) node.step(answer);
+    expect(commitAndLook()).toContain(MessageType.MsgStorageApply);
   });
 });
 
