@@ -1,7 +1,7 @@
 import { Load, type Convergence } from './converge.js';
 import type { ManagerKind } from './manager.js';
 import type { Row } from './row.js';
-import { median, ofEach, Surroundings } from './surroundings.js';
+import { medianOf, ofEach, Surroundings } from './surroundings.js';
 
 /** Simulated agents. */
 const AGENTS = selected('BENCH_AGENTS', [100, 10]);
@@ -52,13 +52,6 @@ function measureAll(surroundings: Surroundings, kind: ManagerKind, agents: numbe
   });
 }
 
-function medianOf(rounds: readonly Measured[]): Measured {
-  const names = Object.keys(rounds[0] ?? {}) as (keyof Measured)[];
-  return Object.fromEntries(
-    names.map((name) => [name, median(rounds.map((round) => round[name]))]),
-  ) as unknown as Measured;
-}
-
 function rowsOf(load: string, ours: Measured, stock: Measured | undefined): Row[] {
   const row = (what: string, unit: string, name: keyof Measured): Row => ({
     name: `replicas ${load}: ${what}`,
@@ -74,6 +67,7 @@ function rowsOf(load: string, ours: Measured, stock: Measured | undefined): Row[
     row('agents CPU', 's', 'agentsCpuSeconds'),
     row('manager RSS', 'MiB', 'managerRssMib'),
     row('removed', 'ms', 'removedMs'),
+    { name: `replicas ${load}: event-loop delay max`, value: ours.loopDelayMaxMs, unit: 'ms' },
   ];
 }
 

@@ -15,6 +15,8 @@ export interface Convergence {
   readonly managerCpuSeconds: number;
   readonly agentsCpuSeconds: number;
   readonly managerRssMib: number;
+  /** Longest time that our event loop was held; 0 for a stock engine. */
+  readonly loopDelayMaxMs: number;
 }
 
 /** How a service is updated. */
@@ -78,6 +80,7 @@ export class Load {
   async #measure(tasks: number, act: (mark: string) => Promise<void>): Promise<Convergence> {
     const mark = `round-${++this.#marks}`;
     const running: Promise<FleetAnswer> = this.#fleet.ask({ kind: 'untilRunning', mark, tasks });
+    await this.#manager.loopDelays();
     const before = { manager: this.#manager.child.usage(), agents: this.#fleet.usage() };
     const startMs = epochMs();
     const [{ firstMs, lastMs }] = await Promise.all([running, act(mark)]);
@@ -95,6 +98,7 @@ export class Load {
       managerCpuSeconds: after.manager.cpuSeconds - before.manager.cpuSeconds,
       agentsCpuSeconds: after.agents.cpuSeconds - before.agents.cpuSeconds,
       managerRssMib: after.manager.rssMib,
+      loopDelayMaxMs: (await this.#manager.loopDelays())?.maxMs ?? 0,
     };
   }
 

@@ -11,7 +11,7 @@ import type { NetworkNamespace } from './network-namespace.js';
 export type ManagerKind = 'ours' | 'stock';
 
 const DOCKERD = '/usr/sbin/dockerd';
-const SWARMD = fileURLToPath(new URL('../../dist/cli/swarmd.js', import.meta.url));
+const SWARMD = fileURLToPath(new URL('../../bin/swarmd', import.meta.url));
 const LOOP_DELAY = new URL('loop-delay.js', import.meta.url).href;
 
 /** How long a manager may take to answer, in milliseconds. */
@@ -33,6 +33,13 @@ interface NodeInfo {
   readonly ID: string;
   readonly Version: { readonly Index: number };
   readonly Spec: object;
+}
+
+/** How long the event loop was held, see `EventLoopDelay`. */
+export interface LoopDelays {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
+  readonly maxMs: number;
 }
 
 /** Whether this machine can run a stock engine in a network of its own. */
@@ -63,6 +70,7 @@ export class Manager implements AsyncDisposable {
       {
         namespace,
         logPath: `${directory}/log`,
+        environment: { NODE_OPTIONS: `--import=${LOOP_DELAY} ${SWARMD_NODE_OPTIONS}` },
       },
     );
     const manager = new Manager(kind, child, new EngineClient(socketPath), startedMs);
@@ -110,6 +118,11 @@ export class Manager implements AsyncDisposable {
     return (await this.api.get<SwarmInfo>('/swarm')).JoinTokens.Worker;
   }
 
+  /** Of our event loop since this was last asked; undefined for a stock engine, which has none. */
+  async loopDelays(): Promise<LoopDelays | undefined> {
+    return this.kind === 'ours' ? this.child.ask<LoopDelays>({}) : undefined;
+  }
+
   /** Polls until the condition holds. */
   async until(condition: () => Promise<boolean>, what: string): Promise<void> {
     const deadlineMs = wallClock.monotonicMs() + START_MS_MAX;
@@ -134,20 +147,7 @@ export function pause(delayMs: number): Promise<void> {
 }
 
 function swarmd(directory: string, socketPath: string): [string, ...string[]] {
-  const options = SWARMD_NODE_OPTIONS === '' ? [] : SWARMD_NODE_OPTIONS.split(' ');
-  return [
-    process.execPath,
-    ...options,
-    '--import',
-    LOOP_DELAY,
-    SWARMD,
-    '--log-level',
-    'warn',
-    '--state-dir',
-    directory,
-    '--engine-api',
-    `unix://${socketPath}`,
-  ];
+  return [SWARMD, '--log-level', 'warn', '--state-dir', directory, '--engine-api', `unix://${socketPath}`];
 }
 
 /** Without bridge and firewall rules: no containers run here, and the machine is to be left as it is. */

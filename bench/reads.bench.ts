@@ -1,6 +1,6 @@
 import { epochMs } from './agent-messages.js';
 import { Load } from './converge.js';
-import type { Manager, ManagerKind } from './manager.js';
+import type { LoopDelays, Manager, ManagerKind } from './manager.js';
 import type { Row } from './row.js';
 import { median, ofEach, Surroundings } from './surroundings.js';
 
@@ -11,12 +11,6 @@ const TASKS = selectedTasks();
 const READING_MS = 5_000;
 
 const LISTS = ['/services', '/services?status=true', '/tasks', '/nodes'];
-
-interface LoopDelays {
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly maxMs: number;
-}
 
 interface Reading {
   readonly p50Ms: number;
@@ -45,7 +39,7 @@ function measure(surroundings: Surroundings, kind: ManagerKind): Promise<Reading
 }
 
 async function read(manager: Manager, path: string): Promise<Reading> {
-  await loopDelays(manager);
+  await manager.loopDelays();
   const before = manager.child.usage();
   const endMs = epochMs() + READING_MS;
   const times: number[] = [];
@@ -55,11 +49,7 @@ async function read(manager: Manager, path: string): Promise<Reading> {
     times.push(epochMs() - startMs);
   }
   const cpuMs = ((manager.child.usage().cpuSeconds - before.cpuSeconds) * 1000) / times.length;
-  return { p50Ms: median(times), cpuMs, delays: await loopDelays(manager) };
-}
-
-async function loopDelays(manager: Manager): Promise<LoopDelays | undefined> {
-  return manager.kind === 'ours' ? manager.child.ask<LoopDelays>({}) : undefined;
+  return { p50Ms: median(times), cpuMs, delays: await manager.loopDelays() };
 }
 
 function rowsOf(name: string, ours: Reading, stock: Reading | undefined): Row[] {

@@ -59,3 +59,9 @@ export async function ofEach<T>(
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 }
+
+/** Of each figure the one in the middle. */
+export function medianOf<T extends object>(rounds: readonly T[]): T {
+  const names = Object.keys(rounds[0] ?? {}) as (keyof T)[];
+  return Object.fromEntries(names.map((name) => [name, median(rounds.map((round) => Number(round[name])))])) as T;
+}

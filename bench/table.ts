@@ -8,7 +8,7 @@ export function renderTable(rows: readonly Row[]): string {
       name,
       `${figure(value)} ${unit}`,
       stock === undefined ? '' : `${figure(stock)} ${unit}`,
-      stock === undefined ? '' : (value / stock).toFixed(2),
+      stock === undefined || stock === 0 ? '' : (value / stock).toFixed(2),
     ]),
   ];
   const widths = [0, 1, 2, 3].map((column) => Math.max(3, ...cells.map((row) => row[column]?.length ?? 0)));

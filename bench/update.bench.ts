@@ -1,7 +1,7 @@
 import { Load, type Convergence } from './converge.js';
 import type { ManagerKind } from './manager.js';
 import type { Row } from './row.js';
-import { ofEach, Surroundings } from './surroundings.js';
+import { medianOf, ofEach, Surroundings } from './surroundings.js';
 
 const AGENTS = 100;
 
@@ -16,6 +16,7 @@ const UPDATED_IN_WAVES = 200;
 const WAVE = 10;
 const SERVICES = 200;
 const REPLICAS_EACH = 5;
+const ROUNDS = 3;
 
 /** Updates of all tasks at once and in waves, and many small services at once, on 100 simulated agents. */
 export async function run(): Promise<Row[]> {
@@ -31,15 +32,19 @@ export async function run(): Promise<Row[]> {
 function measure(surroundings: Surroundings, kind: ManagerKind): Promise<Updates> {
   return surroundings.swarm(kind, AGENTS, async (manager, fleet) => {
     const load = new Load(manager, fleet);
-    const services = await load.create(SERVICES, REPLICAS_EACH);
-    await load.remove();
+    const rounds: Convergence[] = [];
+    for (let round = 0; round <= ROUNDS; round++) {
+      rounds.push(await load.create(SERVICES, REPLICAS_EACH));
+      await load.remove();
+    }
     await load.create(1, UPDATED_IN_WAVES);
     const inWaves = await load.update(UPDATED_IN_WAVES, { parallelism: WAVE });
     await load.remove();
     await load.create(1, UPDATED_AT_ONCE);
     const atOnce = await load.update(UPDATED_AT_ONCE, { parallelism: 0 });
     await load.remove();
-    return { atOnce, inWaves, services };
+    // The first round pays for what every program needs once.
+    return { atOnce, inWaves, services: medianOf(rounds.slice(1)) };
   });
 }
 

@@ -95,6 +95,7 @@ export class Agent implements Component {
       clock,
       log,
       onStatus: (taskId, status) => this.#reporter.report(taskId, status),
+      onTask: (taskId) => this.#worker.stored(taskId),
     });
     this.#worker = new Worker({
       executor,

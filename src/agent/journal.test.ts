@@ -26,6 +26,7 @@ function setUp() {
     clock,
     log: SILENT_LOGGER,
     onStatus: (taskId, { state }) => told.push(`${taskId} ${TaskState[state]}`),
+    onTask: () => undefined,
   });
   const controller = new AbortController();
   const running = journal.run(controller.signal);

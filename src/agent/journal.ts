@@ -14,7 +14,7 @@ interface Pending {
   readonly task?: Task;
   readonly status?: TaskStatus;
   readonly unassigned?: boolean;
-  /** Whether the status was passed on already although it could not be stored. */
+  /** Whether task and status were passed on already although they could not be stored. */
   readonly told?: boolean;
 }
 
@@ -25,6 +25,8 @@ export interface JournalDeps {
   readonly log: Logger;
   /** Told once a status is stored (or cannot be: the cluster must know it all the same). */
   readonly onStatus: (taskId: string, status: TaskStatus) => void;
+  /** Told once a task is stored, or could not be: it is wanted all the same. */
+  readonly onTask: (taskId: string) => void;
 }
 
 /**
@@ -95,7 +97,8 @@ export class Journal implements Component {
       this.#deps.log.error({ error: errorText(error) }, 'writing the task database failed, it is tried again');
       for (const [taskId, pending] of batch) this.#restore(taskId, { ...pending, told: true });
     }
-    for (const [taskId, { status, told }] of batch) {
+    for (const [taskId, { task, status, told }] of batch) {
+      if (task !== undefined && told !== true) this.#deps.onTask(taskId);
       if (status !== undefined && told !== true) this.#deps.onStatus(taskId, status);
     }
     return stored;

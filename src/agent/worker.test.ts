@@ -42,6 +42,7 @@ function setUp(script: (task: Task) => SimScript = () => ({})) {
       statuses.set(taskId, status);
       history.push(`${clock.monotonicMs()} ${TaskState[status.state]} ${status.err}`.trim());
     },
+    onTask: (taskId) => worker.stored(taskId),
   });
   const controller = new AbortController();
   const running = journal.run(controller.signal);
@@ -71,6 +72,32 @@ function setUp(script: (task: Task) => SimScript = () => ({})) {
 }
 
 describe('a worker', () => {
+  it('begins nothing that a killed agent would not remember: a task runs once it is stored', async () => {
+    const { clock, database, executor, update, state, stop } = setUp();
+    const commit = database.commit.bind(database);
+    const written = Promise.withResolvers<void>();
+    database.commit = async (writes) => {
+      await written.promise;
+      await commit(writes);
+    };
+    await update(newTask('t'));
+    await clock.advance(1000);
+    expect(executor.trace).toEqual([]);
+    written.resolve();
+    await clock.advance(1000);
+    expect(state('t')).toBe('RUNNING');
+    await stop();
+  });
+
+  it('begins a task all the same where it cannot be stored', async () => {
+    const { clock, database, state, update, stop } = setUp();
+    database.commit = () => Promise.reject(new Error('disk full'));
+    await update(newTask('t'));
+    await clock.advance(1000);
+    expect(state('t')).toBe('RUNNING');
+    await stop();
+  });
+
   it('tries again every second what may succeed later, showing why', async () => {
     const { clock, history, update, stop, executor } = setUp(() => ({ temporaryFailures: 2 }));
     await update(newTask('t'));

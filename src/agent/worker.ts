@@ -58,6 +58,8 @@ export class Worker {
   readonly #removals = new Map<string, Removal>();
   /** Managers that wait for the dependencies of their tasks. */
   readonly #held = new Set<TaskManager>();
+  /** New tasks that are not stored yet: nothing of them may run that a killed agent would not remember. */
+  readonly #unstored = new Set<string>();
   readonly #dependencies = new DependencyStore();
   readonly #listeners = new Set<(task: WorkerTask) => void>();
   readonly #idleWaiters = new Set<() => void>();
@@ -110,6 +112,13 @@ export class Worker {
     for (const { item, remove } of itemsOf(changes)) if (item.case === 'task' && remove) this.#remove(item.value.id);
     this.#applyVolumes(changes);
     this.#release(false);
+  }
+
+  /** The journal has stored the task: it may begin. */
+  stored(taskId: string): void {
+    if (!this.#unstored.delete(taskId)) return;
+    const manager = this.#tasks.get(taskId)?.manager;
+    if (manager !== undefined && !this.#held.has(manager)) manager.start();
   }
 
   /** Every task of this node, with its present status. */
@@ -203,6 +212,7 @@ export class Worker {
     } else if (taskState(task) < TaskState.ASSIGNED) {
       this.#deps.log.debug({ 'task.id': task.id, state: taskState(task) }, 'task ignored: it is not yet assigned');
     } else {
+      this.#unstored.add(task.id);
       this.#deps.journal.putTask(task);
       this.#start(task);
     }
@@ -235,7 +245,7 @@ export class Worker {
     if (manager === undefined) return;
     const waits = mayHold && taskState(resolved) <= TaskState.STARTING && !this.#dependencies.complete(task);
     if (waits) this.#held.add(manager);
-    else manager.start();
+    else if (!this.#unstored.has(task.id)) manager.start();
     for (const listener of this.#listeners) listener({ task: resolved, controller: manager.controller });
   }
 
@@ -258,7 +268,7 @@ export class Worker {
     for (const manager of this.#held) {
       if (!all && !this.#dependencies.complete(manager.task)) continue;
       this.#held.delete(manager);
-      manager.start();
+      if (!this.#unstored.has(manager.task.id)) manager.start();
     }
   }
 
@@ -273,6 +283,7 @@ export class Worker {
     const entry = this.#tasks.get(taskId);
     if (entry === undefined) return;
     this.#tasks.delete(taskId);
+    this.#unstored.delete(taskId);
     if (entry.manager !== undefined) this.#held.delete(entry.manager);
     this.#deps.journal.unassign(taskId);
     this.#deps.onTaskRemoved(taskId);

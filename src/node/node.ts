@@ -19,9 +19,11 @@ import {
 } from '../api/index.js';
 import {
   canceled,
+  Code,
   isSwarmError,
   LinkedController,
   makeDurableDirectory,
+  SwarmError,
   WakeUp,
   type Clock,
   type Disk,
@@ -32,7 +34,6 @@ import {
 import {
   CertificateClient,
   KeyFiles,
-  RootCa,
   TlsRenewer,
   type CaConnector,
   type SecurityConfig,
@@ -44,6 +45,7 @@ import { obtainIdentity } from './identity.js';
 import type { NodeOptions } from './options.js';
 import { RemotesFile } from './remotes-file.js';
 import type { NodeView, SwarmNode } from './swarm-node.js';
+import { TrustedRoot } from './trusted-root.js';
 
 /** Only the owner may look into a node's state. */
 const DIRECTORY_MODE = 0o700;
@@ -85,6 +87,7 @@ export class Node implements SwarmNode {
   #life: Life | undefined;
   #security: SecurityConfig | undefined;
   #agentReady = false;
+  readonly #trustedRoot: TrustedRoot;
 
   constructor(options: NodeOptions, deps: NodeDeps) {
     this.#options = options;
@@ -97,6 +100,7 @@ export class Node implements SwarmNode {
       deps,
     );
     this.#remotesFile = new RemotesFile(options.stateDir, deps);
+    this.#trustedRoot = new TrustedRoot({ ...this.#deps, keyFiles: this.#keyFiles });
     this.#ready.promise.catch(() => undefined);
   }
 
@@ -162,11 +166,23 @@ export class Node implements SwarmNode {
     } catch (error) {
       if (!isSwarmError(error) || error.details['kind'] !== NO_CLUSTER || this.#options.joinAddr !== undefined)
         throw error;
+      if (!this.#remotesFile.isEmpty) throw this.#lostLog(error);
       // An earlier start was killed before its cluster existed: nothing was ever acknowledged, so begin anew.
       this.#deps.log.warn({}, 'the cluster of an earlier start was never created; beginning anew');
       await this.#forgetCluster();
       await this.#live(signal);
     }
+  }
+
+  /** Who has had a session was part of a cluster: its log is lost, and nothing else may be thrown away. */
+  #lostLog(cause: unknown): SwarmError {
+    const { stateDir } = this.#options;
+    return new SwarmError(
+      Code.DATA_LOSS,
+      `${stateDir}/raft holds no cluster, although this node was part of one: restore the directory "raft" from a ` +
+        `backup, or empty ${stateDir} to begin anew`,
+      { details: { path: `${stateDir}/raft` }, cause },
+    );
   }
 
   async #forgetCluster(): Promise<void> {
@@ -200,6 +216,7 @@ export class Node implements SwarmNode {
       this.#changed();
       await this.#runLife(life, signal);
     } finally {
+      await this.#trustedRoot.idle();
       await database.close();
     }
   }
@@ -366,20 +383,8 @@ export class Node implements SwarmNode {
     this.#remotes.replace(message.managers);
     this.#remotesChanged.notify();
     if (message.node !== undefined) renewer.observe(message.node);
-    if (message.RootCA.length > 0) this.#trustRoot(message.RootCA, security);
+    if (message.RootCA.length > 0) this.#trustedRoot.take(message.RootCA, security);
     this.#changed();
-  }
-
-  /** Takes over a changed root bundle, in use and on disk. */
-  #trustRoot(bundle: Uint8Array, security: SecurityConfig): void {
-    if (Buffer.compare(bundle, security.rootCa.bundle) === 0) return;
-    const { crypto, random, clock, log } = this.#deps;
-    RootCa.load({ crypto, random }, { bundle }, clock.nowMs())
-      .then(async (root) => {
-        await security.updateRoot(root, clock.nowMs());
-        await this.#keyFiles.writeRoot(bundle);
-      })
-      .catch((error: unknown) => log.error({ err: error }, 'the root CA that the manager sent is not taken over'));
   }
 
   #changed(): void {

@@ -16,6 +16,11 @@ export class RemotesFile {
     this.#disk = deps.disk;
   }
 
+  /** Whether nothing was ever written. */
+  get isEmpty(): boolean {
+    return this.#written === '';
+  }
+
   /** The peers of the file; none when there is no file. @throws SwarmError DataLoss when it is damaged. */
   async load(): Promise<readonly Peer[]> {
     let text: string;
@@ -26,9 +31,11 @@ export class RemotesFile {
       throw error;
     }
     try {
-      const entries = JSON.parse(text) as readonly { readonly node_id?: string; readonly addr: string }[];
+      const entries: unknown = JSON.parse(text);
+      if (!Array.isArray(entries)) throw new SwarmError(Code.DATA_LOSS, 'it is not a list');
+      const peers = entries.map(peerOf);
       this.#written = text;
-      return entries.map(({ node_id: nodeId = '', addr }) => create(PeerSchema, { nodeId, addr }));
+      return peers;
     } catch (error) {
       throw new SwarmError(
         Code.DATA_LOSS,
@@ -48,4 +55,12 @@ export class RemotesFile {
     await this.#disk.writeFileAtomic(this.#path, new TextEncoder().encode(text), FILE_MODE);
     this.#written = text;
   }
+}
+
+function peerOf(entry: { readonly node_id?: unknown; readonly addr?: unknown } | null): Peer {
+  const { node_id: nodeId = '', addr } = entry ?? {};
+  if (typeof nodeId !== 'string' || typeof addr !== 'string' || addr === '') {
+    throw new SwarmError(Code.DATA_LOSS, 'an entry names no address');
+  }
+  return create(PeerSchema, { nodeId, addr });
 }

@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import { chmod, unlink } from 'node:fs/promises';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import { connect, type AddressInfo } from 'node:net';
 import { once } from 'node:events';
 
 import { canceled, Code, errorText, SwarmError } from '../base/index.js';
@@ -33,24 +33,21 @@ export function parseHttpAddress(text: string): HttpAddress {
 
 /** Serves a router over HTTP/1.1 on a unix socket or a TCP address. */
 export class HttpServer {
-  readonly #router: Router;
+  readonly #router: Pick<Router, 'handle'>;
   readonly #server: Server;
   readonly #stopping = new AbortController();
-  readonly #sockets = new Set<Socket>();
 
-  private constructor(router: Router) {
+  private constructor(router: Pick<Router, 'handle'>) {
     this.#router = router;
     this.#server = createServer({ keepAliveTimeout: 60_000 }, (request, response) => {
       void this.#serve(request, response);
     });
-    this.#server.on('connection', (socket: Socket) => {
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
-    });
+    // A client that has said all it has to say may close its half of the connection and still wait for the answer.
+    Object.assign(this.#server, { httpAllowHalfOpen: true });
   }
 
   /** Listens, or fails with FailedPrecondition when the address is taken, PermissionDenied without the right. */
-  static async listen(address: HttpAddress, router: Router): Promise<HttpServer> {
+  static async listen(address: HttpAddress, router: Pick<Router, 'handle'>): Promise<HttpServer> {
     const server = new HttpServer(router);
     if (address.kind === 'unix') await removeStaleSocket(address.path);
     const where = address.kind === 'unix' ? address.path : `${address.host}:${address.port}`;
@@ -90,17 +87,30 @@ export class HttpServer {
       this.#stopping.signal.removeEventListener('abort', onStop);
       if (!response.writableFinished) call.abort(canceled('the request'));
     });
+    // The end of what the client sends may be all of it, or the client gone: no one tells which. An answer that
+    // is being made is still sent; a stream, which could wait for ever, ends.
+    const onEnd = (): void => {
+      if (isStreamed) call.abort(canceled('the request'));
+    };
+    let isStreamed = false;
+    const { socket } = request;
+    socket.once('end', onEnd);
     try {
-      await send(await this.#router.handle(incoming(request, call.signal)), request, response);
+      const answer = await this.#router.handle(incoming(request, call.signal));
+      isStreamed = isStream(answer.body);
+      if (socket.readableEnded) onEnd();
+      await send(answer, request, response);
     } catch {
       // The client went away, or a stream broke after its headers: all that is left is to cut the connection.
       response.destroy();
+    } finally {
+      socket.off('end', onEnd);
     }
   }
 }
 
 function incoming(request: IncomingMessage, signal: AbortSignal): IncomingRequest {
-  const url = new URL(request.url ?? '/', 'http://engine');
+  const { path, query } = targetOf(request.url ?? '/');
   const headers = new Map<string, string>();
   for (const [name, value] of Object.entries(request.headers)) {
     if (value !== undefined) headers.set(name, Array.isArray(value) ? value.join(', ') : value);
@@ -108,32 +118,44 @@ function incoming(request: IncomingMessage, signal: AbortSignal): IncomingReques
   let body: Promise<Uint8Array> | undefined;
   return {
     method: request.method ?? 'GET',
-    path: decodePath(url.pathname),
-    query: url.searchParams,
+    path,
+    query,
     headers,
     body: () => (body ??= readBody(request)),
     signal,
   };
 }
 
-function decodePath(path: string): string {
-  try {
-    return decodeURI(path);
-  } catch {
-    return path;
-  }
+/** Path, still encoded, and query of a request's target, which may name the server as well. */
+function targetOf(target: string): { readonly path: string; readonly query: URLSearchParams } {
+  const own = target.replace(/^https?:\/\/[^/?]*/, '');
+  const at = own.indexOf('?');
+  const path = at < 0 ? own : own.slice(0, at);
+  return { path: path === '' ? '/' : path, query: new URLSearchParams(at < 0 ? '' : own.slice(at + 1)) };
 }
 
-async function readBody(request: IncomingMessage): Promise<Uint8Array> {
-  const chunks: Buffer[] = [];
-  let length = 0;
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    length += chunk.length;
-    if (length > BODY_BYTES_MAX)
-      throw new ApiError('too-large', `http: request body too large (limit ${BODY_BYTES_MAX} bytes)`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+/** Reads all of a body. One that is too large is not kept, but read on, so that the client gets to see the answer. */
+function readBody(request: IncomingMessage): Promise<Uint8Array> {
+  return new Promise((resolve, reject) => {
+    const chunks: Buffer[] = [];
+    let length = 0;
+    request.on('data', (chunk: Buffer) => {
+      length += chunk.length;
+      if (length <= BODY_BYTES_MAX) {
+        chunks.push(chunk);
+        return;
+      }
+      chunks.length = 0;
+      reject(new ApiError('too-large', `http: request body too large (limit ${BODY_BYTES_MAX} bytes)`));
+    });
+    request.on('end', () => resolve(Buffer.concat(chunks)));
+    request.on('error', reject);
+    request.on('close', () => reject(canceled('the request')));
+  });
+}
+
+function isStream(body: HttpResponse['body']): body is AsyncIterable<Uint8Array | string> {
+  return body !== undefined && typeof body !== 'string' && !(body instanceof Uint8Array);
 }
 
 async function send(answer: HttpResponse, request: IncomingMessage, response: ServerResponse): Promise<void> {
@@ -141,7 +163,7 @@ async function send(answer: HttpResponse, request: IncomingMessage, response: Se
   request.resume();
   for (const [name, value] of Object.entries(answer.headers ?? {})) response.setHeader(name, value);
   const { body } = answer;
-  if (body === undefined || typeof body === 'string' || body instanceof Uint8Array) {
+  if (!isStream(body)) {
     const bytes = Buffer.from(body ?? '');
     if (request.method !== 'HEAD' && answer.status !== 204 && answer.status !== 304) {
       response.setHeader('Content-Length', bytes.length);

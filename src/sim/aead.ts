@@ -8,7 +8,7 @@ const TAG_BYTES = 16;
 export const SIM_AEAD: Aead = {
   seal(key, nonce, plain) {
     const cipher = createCipheriv('aes-256-gcm', key, nonce);
-    return Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]);
+    return new Uint8Array(Buffer.concat([cipher.update(plain), cipher.final(), cipher.getAuthTag()]));
   },
 
   open(key, nonce, sealed) {
@@ -16,7 +16,7 @@ export const SIM_AEAD: Aead = {
     const decipher = createDecipheriv('aes-256-gcm', key, nonce, { authTagLength: TAG_BYTES });
     decipher.setAuthTag(sealed.subarray(-TAG_BYTES));
     try {
-      return Buffer.concat([decipher.update(sealed.subarray(0, -TAG_BYTES)), decipher.final()]);
+      return new Uint8Array(Buffer.concat([decipher.update(sealed.subarray(0, -TAG_BYTES)), decipher.final()]));
     } catch {
       return undefined;
     }

@@ -1,5 +1,5 @@
 import { Control, createClient, type RpcChannel, type RpcClient, type Task } from '../api/index.js';
-import { Code, SILENT_LOGGER, SwarmError, type LogFields, type Logger } from '../base/index.js';
+import { Code, errorText, SILENT_LOGGER, SwarmError, type LogFields, type Logger } from '../base/index.js';
 import type { ReadTransaction, Store } from '../store/index.js';
 import { SimClock } from './clock.js';
 import type { Unsynced } from './disk-tree.js';
@@ -27,7 +27,7 @@ export interface SimClusterOptions {
 }
 
 /** A lost reply: whether the call took effect is not known. */
-export function replyLost(): SwarmError {
+function replyLost(): SwarmError {
   return new SwarmError(Code.UNAVAILABLE, 'the manager was killed before it replied', {
     details: { kind: 'reply-lost' },
   });
@@ -150,9 +150,12 @@ export class SimCluster {
   /** Lets time pass until the promise has settled. */
   async wait<T>(promise: Promise<T>, limitMs = 60_000, what = 'the reply'): Promise<T> {
     let settled = false;
-    const done = (): void => void (settled = true);
-    promise.then(done, done);
+    const isOver = promise.then(
+      () => (settled = true),
+      () => (settled = true),
+    );
     await this.until(() => settled, limitMs, what);
+    await isOver;
     return promise;
   }
 
@@ -221,5 +224,5 @@ function mortal(channel: RpcChannel, life: Life): RpcChannel {
 }
 
 function textOf(error: unknown): string {
-  return error === undefined ? 'as asked' : error instanceof Error ? error.message : String(error);
+  return error === undefined ? 'as asked' : errorText(error);
 }

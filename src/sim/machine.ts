@@ -67,8 +67,10 @@ export class SimMachine {
   disk = new SimDisk();
   executor: SimExecutor;
   life: Life | undefined;
-  /** The newest controller of every task that this host was ever given. */
+  /** The controllers of the node that runs. */
   readonly controllers = new Map<string, SimController>();
+  /** Every task that this host was ever given. */
+  readonly given = new Set<string>();
   /** How the last node ended that was not killed. */
   lastEnd: { readonly error: unknown } | undefined;
   /** What the host was told to join, for starts before it has. */
@@ -90,13 +92,17 @@ export class SimMachine {
     this.#diskRandom = this.#deps.random.fork();
     this.database = new SimAgentDatabase(this.#deps.random.fork());
     this.executor = new SimExecutor({ hostname: name, script: deps.script }, deps);
-    this.executor.intercept = (controller) => void this.controllers.set(controller.task.id, controller);
+    this.executor.intercept = (controller) => {
+      this.controllers.set(controller.task.id, controller);
+      this.given.add(controller.task.id);
+    };
   }
 
   /** Starts a node on what the disk holds. */
   start(options: StartOptions = {}): Life {
     if (this.life !== undefined) throw new Error(`${this.name} runs already`);
     const { network, random, log } = this.#deps;
+    this.controllers.clear();
     const clock = new ProcessClock(this.#deps.clock);
     const stop = new AbortController();
     this.disk.intercept = (operation) => this.#onDiskOperation(operation, clock);
@@ -172,6 +178,7 @@ export class SimMachine {
     this.lastEnd = life.ended;
     this.life = undefined;
     life.clock.kill();
+    this.disk.intercept = undefined;
     this.executor = this.executor.successor();
     this.#release();
   }

@@ -3,7 +3,7 @@ import { create, type MessageInitShape } from '@bufbuild/protobuf';
 import {
   NodeSpec_Availability,
   RestartPolicy_RestartCondition,
-  SecretReferenceSchema,
+  type SecretReferenceSchema,
   ServiceSpecSchema,
   UpdateConfig_FailureAction,
   UpdateConfig_UpdateOrder,
@@ -216,8 +216,9 @@ export class Operator {
       task: {
         runtime: { case: 'container', value: { image: this.#image(), secrets: this.#someSecrets() } },
         restart: {
-          condition: this.#pick([RestartPolicy_RestartCondition.ANY, RestartPolicy_RestartCondition.ON_FAILURE]) ?? 0,
-          delay: durationFromMs(randomInt(random, 4) * 700),
+          condition:
+            random.float() < 0.5 ? RestartPolicy_RestartCondition.ANY : RestartPolicy_RestartCondition.ON_FAILURE,
+          delay: durationFromMs(400 + randomInt(random, 4) * 700),
         },
       },
       mode: this.#mode(),

@@ -70,7 +70,7 @@ class Scenario {
         acknowledged,
         new TaskRules({
           clock: cluster.clock,
-          wasGiven: (nodeId, taskId) => cluster.machineOf(nodeId)?.controllers.has(taskId),
+          wasGiven: (nodeId, taskId) => cluster.machineOf(nodeId)?.given.has(taskId),
         }),
       ],
     });

@@ -45,7 +45,8 @@ function serviceProblems(tx: ReadTransaction, service: Service, canRun: (task: T
   const tasks = tx.find('task', by.service(service.id));
   const name = service.spec?.annotations?.name;
   const live = tasks.filter((task) => !isTerminal(taskState(task)) && task.desiredState <= TaskState.RUNNING);
-  if (tasks.some((task) => !canRun(task) && (live.includes(task) || task.desiredState <= TaskState.COMPLETE))) return [];
+  if (tasks.some((task) => !canRun(task) && (live.includes(task) || task.desiredState <= TaskState.COMPLETE)))
+    return [];
   const running = live.filter((task) => taskState(task) === TaskState.RUNNING);
   const nodes = tx.find('node', by.all()).filter(isUsable);
   const finished = finishedSlots(service, tasks);
@@ -57,12 +58,15 @@ function serviceProblems(tx: ReadTransaction, service: Service, canRun: (task: T
       // An update that starts before it stops leaves both tasks of a slot when it is paused between the two.
       const slots = new Set(running.map(slotOf));
       for (const slot of slots) finished.delete(slot);
-      const count = (isPaused ? slots.size : running.length) + finished.size;
-      return BigInt(count) === wanted ? [] : [`${name} has ${count} of ${wanted} replicas`];
+      const count = BigInt(isPaused ? slots.size : running.length);
+      const isRight = count <= wanted && count + BigInt(finished.size) >= wanted;
+      return isRight ? [] : [`${name} has ${count} of ${wanted} replicas`];
     }
     case 'global': {
       const on = new Set(running.map(({ nodeId }) => nodeId));
-      return nodes.filter(({ id }) => !on.has(id) && !finished.has(id)).map(({ id }) => `${name} does not run on node ${id}`);
+      return nodes
+        .filter(({ id }) => !on.has(id) && !finished.has(id))
+        .map(({ id }) => `${name} does not run on node ${id}`);
     }
     default:
       return [];

@@ -52,9 +52,10 @@ export class TaskRules implements StoreWatcher {
   readonly #tasks = new Map<string, Task>();
   readonly #nodes = new Map<string, Node>();
   readonly #services = new Map<string, Service>();
-  /** When a task was first told to stop, and a node was found down, in monotonic time. */
+  /** When a task was first told to stop, a node was found down, a task was created, in monotonic time. */
   readonly #stopSinceMs = new Map<string, number>();
   readonly #downSinceMs = new Map<string, number>();
+  readonly #createdMs = new Map<string, number>();
   readonly #touched = new Set<string>();
 
   constructor(deps: TaskRulesDeps) {
@@ -64,10 +65,10 @@ export class TaskRules implements StoreWatcher {
   /** What is served after a restart must follow from what was seen before; the steps between are not known. */
   begin(tx: ReadTransaction): void {
     for (const service of tx.find('service', by.all())) this.#services.set(service.id, service);
-    for (const id of [...this.#services.keys()]) if (tx.get('service', id) === undefined) this.#services.delete(id);
+    for (const id of this.#services.keys()) if (tx.get('service', id) === undefined) this.#services.delete(id);
     this.#nodes.clear();
     for (const node of tx.find('node', by.all())) this.#nodes.set(node.id, node);
-    for (const old of [...this.#tasks.values()]) {
+    for (const old of this.#tasks.values()) {
       const task = tx.get('task', old.id);
       if (task === undefined) this.#removed(old);
       else this.#advanced(old, task);
@@ -112,6 +113,7 @@ export class TaskRules implements StoreWatcher {
     const isWanted = [TaskState.READY, TaskState.RUNNING, TaskState.COMPLETE].includes(task.desiredState);
     require(isWanted, task, 'is created without being wanted');
     require(this.#services.has(task.serviceId), task, 'is created for a service that is not there');
+    this.#createdMs.set(task.id, this.#deps.clock.monotonicMs());
   }
 
   #changed(old: Task, task: Task): void {
@@ -143,6 +145,8 @@ export class TaskRules implements StoreWatcher {
     const nowMs = this.#deps.clock.monotonicMs();
     for (const other of this.#tasks.values()) {
       if (other.id === task.id || slotOf(other) !== slotOf(task) || taskState(other) !== TaskState.RUNNING) continue;
+      // Whom it replaces was told to stop when it was created; older ones may linger on nodes out of reach.
+      if (this.#stopSinceMs.get(other.id) !== this.#createdMs.get(task.id)) continue;
       // A slot that was given up and taken again does not wait for what was there before.
       if (other.desiredState !== TaskState.SHUTDOWN || this.#isStartFirst(task.serviceId)) continue;
       const state = this.#nodes.get(other.nodeId)?.status?.state;
@@ -163,6 +167,7 @@ export class TaskRules implements StoreWatcher {
     const isLost = !this.#services.has(old.serviceId) || !this.#nodes.has(old.nodeId);
     this.#tasks.delete(task.id);
     this.#stopSinceMs.delete(task.id);
+    this.#createdMs.delete(task.id);
     this.#touched.add(slotOf(task));
     require(isOver || isLost || old.desiredState === TaskState.REMOVE, task, 'was deleted while it was live');
   }

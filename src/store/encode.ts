@@ -1,25 +1,16 @@
-import { toBinary, type DescMessage, type Message } from '@bufbuild/protobuf';
+import { create, toBinary, type DescField, type DescMessage, type Message } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 
 import {
-  AnnotationsSchema,
-  EndpointSchema,
   InternalRaftRequestSchema,
-  MetaSchema,
   NetworkAttachmentSchema,
-  NetworkSchema,
   ServiceSchema,
-  ServiceSpecSchema,
   StoreActionKind,
   StoreActionSchema,
   TaskSchema,
-  TaskSpecSchema,
-  TaskStatusSchema,
-  VersionSchema,
+  TaskState,
   type NetworkAttachment,
   type Service,
-  type StoreAction,
-  type StoreSnapshot,
   type Task,
 } from '../api/index.js';
 import type { Change } from './change.js';
@@ -54,89 +45,109 @@ class LastEncoded {
   }
 }
 
-const { meta, spec, specVersion, serviceAnnotations, status, endpoint } = TaskSchema.field;
-
 /** What the tasks of one service version share, and what those that are written together do. */
-const TASK_FIELDS = {
-  spec: { no: spec.number, schema: TaskSpecSchema, memory: shared },
-  specVersion: { no: specVersion.number, schema: VersionSchema, memory: shared },
-  serviceAnnotations: { no: serviceAnnotations.number, schema: AnnotationsSchema, memory: shared },
-  endpoint: { no: endpoint.number, schema: EndpointSchema, memory: shared },
-  meta: { no: meta.number, schema: MetaSchema, memory: new LastEncoded() },
-  status: { no: status.number, schema: TaskStatusSchema, memory: new LastEncoded() },
-} as const satisfies Partial<Record<keyof Task, SharedField>>;
+const TASK_SHARED: readonly (readonly [name: keyof Task, field: SharedField])[] = [
+  ['spec', sharedBy(TaskSchema.field.spec, shared)],
+  ['specVersion', sharedBy(TaskSchema.field.specVersion, shared)],
+  ['serviceAnnotations', sharedBy(TaskSchema.field.serviceAnnotations, shared)],
+  ['endpoint', sharedBy(TaskSchema.field.endpoint, shared)],
+  ['meta', sharedBy(TaskSchema.field.meta, new LastEncoded())],
+  ['status', sharedBy(TaskSchema.field.status, new LastEncoded())],
+];
+const SERVICE_SPEC = sharedBy(ServiceSchema.field.spec, shared);
+const PREVIOUS_SPEC = sharedBy(ServiceSchema.field.previousSpec, shared);
+const ATTACHED_NETWORK = sharedBy(NetworkAttachmentSchema.field.network, shared);
 
-const TASK_FIELD_ENTRIES = Object.entries(TASK_FIELDS) as [keyof typeof TASK_FIELDS, SharedField][];
+const NO_TASK: Task = create(TaskSchema);
 
-/**
- * A stand-in for a task that encodes to the same message: what it shares with others is already encoded, once
- * for all of them. Protobuf lets fields come in any order, so the bytes ride along as unknown fields.
- */
-export function encodableTask(task: Task): Task {
-  const fields: UnknownField[] = task.$unknown === undefined ? [] : [...task.$unknown];
-  for (const [name, field] of TASK_FIELD_ENTRIES) {
-    const message = task[name];
-    if (message !== undefined) fields.push(sharedField(field, message));
-  }
-  return {
-    ...task,
-    spec: undefined,
-    specVersion: undefined,
-    serviceAnnotations: undefined,
-    endpoint: undefined,
-    meta: undefined,
-    status: undefined,
-    networks: task.networks.length === 0 ? task.networks : task.networks.map(encodableAttachment),
-    $unknown: fields,
-  };
-}
+/** Encodes one object after the other: its buffer grows once and not for each. Empty between two of them. */
+const writer = new BinaryWriter();
 
-const ATTACHED_NETWORK: SharedField = {
-  no: NetworkAttachmentSchema.field.network.number,
-  schema: NetworkSchema,
-  memory: shared,
-};
-
-function encodableAttachment(attachment: NetworkAttachment): NetworkAttachment {
-  const { network, ...rest } = attachment;
-  if (network === undefined) return attachment;
-  return withFields(rest, [sharedField(ATTACHED_NETWORK, network)]);
-}
-
-const SERVICE_SPEC: SharedField = { no: ServiceSchema.field.spec.number, schema: ServiceSpecSchema, memory: shared };
-const PREVIOUS_SPEC: SharedField = { ...SERVICE_SPEC, no: ServiceSchema.field.previousSpec.number };
-
-/** As {@link encodableTask} for a service and its two specs. */
-export function encodableService(service: Service): Service {
-  const { spec, previousSpec, ...rest } = service;
-  const fields: UnknownField[] = [];
-  if (spec !== undefined) fields.push(sharedField(SERVICE_SPEC, spec));
-  if (previousSpec !== undefined) fields.push(sharedField(PREVIOUS_SPEC, previousSpec));
-  return withFields(rest, fields);
-}
-
-/** The snapshot in a form that encodes fast, to the same message. */
-export function encodableSnapshot(snapshot: StoreSnapshot): StoreSnapshot {
-  return {
-    ...snapshot,
-    tasks: snapshot.tasks.map(encodableTask),
-    services: snapshot.services.map(encodableService),
-  };
+/** The encoded object; what it shares with others is encoded once for all of them. */
+export function encodeObject(table: TableName, object: StoredObject): Uint8Array {
+  return written(() => writeObject(table, object));
 }
 
 /** The encoded `action` field of an `InternalRaftRequest` for one change. */
 export function encodeChange(change: Change): Uint8Array {
   const object = change.new ?? change.old;
-  const action = {
-    $typeName: StoreActionSchema.typeName,
-    action: actionKind(change),
-    target: targetOf(change.table, object),
-  };
-  return toBinary(InternalRaftRequestSchema, {
-    $typeName: InternalRaftRequestSchema.typeName,
-    id: 0n,
-    action: [action as StoreAction],
+  return written(() => {
+    writer.tag(InternalRaftRequestSchema.field.action.number, WireType.LengthDelimited).fork();
+    writer.tag(StoreActionSchema.field.action.number, WireType.Varint).int32(actionKind(change));
+    writer.tag(StoreActionSchema.field[change.table].number, WireType.LengthDelimited).fork();
+    if (object !== undefined) writeObject(change.table, object);
+    writer.join().join();
   });
+}
+
+function written(write: () => void): Uint8Array {
+  try {
+    write();
+  } catch (error) {
+    // Nothing of what could not be encoded stays behind.
+    writer.finish();
+    throw error;
+  }
+  return writer.finish();
+}
+
+function writeObject(table: TableName, object: StoredObject): void {
+  if (table === 'task') writeTask(object as Task);
+  else if (table === 'service') writer.raw(toBinary(ServiceSchema, encodableService(object as Service)));
+  else writer.raw(toBinary(StoreActionSchema.field[table].message as DescMessage, object));
+}
+
+/** Protobuf lets fields come in any order: first those that nearly every task has, then what is rare. */
+function writeTask(task: Task): void {
+  const { field } = TaskSchema;
+  writeString(field.id.number, task.id);
+  writeString(field.serviceId.number, task.serviceId);
+  writeString(field.nodeId.number, task.nodeId);
+  if (task.slot !== 0n) writer.tag(field.slot.number, WireType.Varint).uint64(task.slot);
+  if (task.desiredState !== TaskState.NEW)
+    writer.tag(field.desiredState.number, WireType.Varint).int32(task.desiredState);
+  for (const [name, sharedField] of TASK_SHARED) {
+    const message = task[name] as Message | undefined;
+    if (message !== undefined)
+      writer.tag(sharedField.no, WireType.LengthDelimited).raw(sharedBytes(sharedField, message));
+  }
+  if (hasRareFields(task)) writer.raw(toBinary(TaskSchema, rareFieldsOf(task)));
+}
+
+function writeString(no: number, value: string): void {
+  if (value !== '') writer.tag(no, WireType.LengthDelimited).string(value);
+}
+
+function hasRareFields(task: Task): boolean {
+  return (
+    task.networks.length + task.assignedGenericResources.length + task.volumes.length > 0 ||
+    task.annotations !== undefined ||
+    task.logDriver !== undefined ||
+    task.jobIteration !== undefined ||
+    task.$unknown !== undefined
+  );
+}
+
+function rareFieldsOf(task: Task): Task {
+  const { annotations, logDriver, assignedGenericResources, jobIteration, volumes } = task;
+  const networks = task.networks.map(encodableAttachment);
+  const rare = { ...NO_TASK, annotations, logDriver, assignedGenericResources, jobIteration, volumes, networks };
+  return task.$unknown === undefined ? rare : withFields(rare, task.$unknown);
+}
+
+/** A stand-in that encodes to the same message: its network is already encoded and rides along as an unknown field. */
+function encodableAttachment(attachment: NetworkAttachment): NetworkAttachment {
+  const { network, ...rest } = attachment;
+  return network === undefined ? attachment : withFields(rest, [encodedField(ATTACHED_NETWORK, network)]);
+}
+
+/** As {@link encodableAttachment} for a service and its two specs. */
+function encodableService(service: Service): Service {
+  const { spec, previousSpec, ...rest } = service;
+  const fields: UnknownField[] = [];
+  if (spec !== undefined) fields.push(encodedField(SERVICE_SPEC, spec));
+  if (previousSpec !== undefined) fields.push(encodedField(PREVIOUS_SPEC, previousSpec));
+  return withFields(rest, fields);
 }
 
 /** The encoded fields one after the other. */
@@ -156,22 +167,24 @@ function actionKind(change: Change): StoreActionKind {
   return change.old === undefined ? StoreActionKind.STORE_ACTION_CREATE : StoreActionKind.STORE_ACTION_UPDATE;
 }
 
-function targetOf(table: TableName, object: StoredObject | undefined): object {
-  if (table === 'task') return { case: table, value: encodableTask(object as Task) };
-  if (table === 'service') return { case: table, value: encodableService(object as Service) };
-  return { case: table, value: object };
-}
-
 function withFields<T extends Message>(message: T, fields: readonly UnknownField[]): T {
   return { ...message, $unknown: message.$unknown === undefined ? [...fields] : [...message.$unknown, ...fields] };
 }
 
-function sharedField({ no, schema, memory }: SharedField, message: Message): UnknownField {
+function encodedField(field: SharedField, message: Message): UnknownField {
+  return { no: field.no, wireType: WireType.LengthDelimited, data: sharedBytes(field, message) };
+}
+
+function sharedBytes({ schema, memory }: SharedField, message: Message): Uint8Array {
   let data = memory.get(message);
   if (data === undefined) {
     data = new BinaryWriter().bytes(toBinary(schema, message)).finish();
     // Only what can no longer change may be remembered.
     if (Object.isFrozen(message)) memory.set(message, data);
   }
-  return { no, wireType: WireType.LengthDelimited, data };
+  return data;
+}
+
+function sharedBy(field: DescField, memory: SharedField['memory']): SharedField {
+  return { no: field.number, schema: field.message as DescMessage, memory };
 }

@@ -1,6 +1,6 @@
 export * from './by.js';
 export { StoreDecoder } from './decoder.js';
-export { encodableService, encodableSnapshot, encodableTask } from './encode.js';
+export { encodeObject } from './encode.js';
 export { deepFreeze } from './freeze.js';
 export * from './memory-store.js';
 export * from './proposer.js';

@@ -8,6 +8,8 @@ export interface Row extends Call {
   readonly pick?: (body: unknown) => unknown;
   /** The request is repeated until the answer satisfies this. */
   readonly until?: (body: unknown) => boolean;
+  /** The request is repeated until two answers in a row are the same. */
+  readonly settled?: boolean;
   /** Headers that are compared too, in lower case. */
   readonly headersCompared?: readonly string[];
   /** What ours answers on purpose instead. */

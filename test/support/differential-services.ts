@@ -3,7 +3,9 @@ import { del, get, member, post, type Row } from './differential-rows.js';
 const FILTER_WORDS = '28.x words its refusals of filters differently from 20.10 (E-110)';
 const message = (text: string): { readonly message: string } => ({ message: text });
 const names = (body: unknown): unknown =>
-  Array.isArray(body) ? body.map((one) => member(one, 'Spec', 'Name')).sort() : body;
+  Array.isArray(body)
+    ? body.map((one) => String(member(one, 'Spec', 'Name'))).sort((a, b) => a.localeCompare(b))
+    : body;
 const spec = (body: unknown): unknown => member(body, 'Spec');
 
 /** An image that neither engine has: tasks wait or fail, which these rows do not look at. */
@@ -349,6 +351,9 @@ export const REFUSED: readonly Row[] = [
   create(container('r', { Configs: [{ ConfigID: 'nope', ConfigName: 'nope', Runtime: {} }] })),
   create(container('r', { Hostname: '{{' })),
   create(container('r', { Env: ['A={{.Nope}}'] })),
+  del('/v1.41/services/rg', {
+    ours: { status: 404, body: message('service rg not found'), why: 'it was refused above' },
+  }),
   get('/v1.41/services', { pick: (body) => (names(body) as string[]).filter((name) => name === 'r') }),
 ];
 
@@ -395,8 +400,7 @@ export const UPDATES: readonly Row[] = [
     ours: { status: 400, body: message("invalid filter 'weird'"), why: FILTER_WORDS },
   }),
   get('/v1.41/services/nope'),
-  get('/v1.41/services/t', { pick: (body) => body }),
-  get('/v1.41/services/bare', { remember: { version: ['Version', 'Index'] }, pick: spec }),
+  get('/v1.41/services/bare', { remember: { version: ['Version', 'Index'] }, settled: true, pick: spec }),
   post('/v1.41/services/bare/update', service('bare')),
   post('/v1.41/services/bare/update?version=x', service('bare')),
   post('/v1.41/services/bare/update?version=1', service('bare')),
@@ -415,24 +419,26 @@ export const UPDATES: readonly Row[] = [
   post('/v1.41/services/bare/update?version=$version', service('bare')),
   get('/v1.41/services/bare', {
     remember: { version: ['Version', 'Index'] },
-    until: (body) => member(body, 'UpdateStatus', 'State') !== 'updating',
-    pick: (body) => ({ ...(body as object), Version: 0 }),
+    settled: true,
+    pick: spec,
   }),
   post('/v1.41/services/bare/update?version=$version', container('bare', { Env: ['A=b'] })),
   get('/v1.41/services/bare', {
     remember: { version: ['Version', 'Index'] },
+    settled: true,
     pick: (body) => [member(body, 'Spec'), member(body, 'PreviousSpec')],
   }),
   post('/v1.41/services/bare/update?version=$version&rollback=previous', service('bare')),
   get('/v1.41/services/bare', {
     remember: { version: ['Version', 'Index'] },
+    settled: true,
     pick: (body) => [member(body, 'Spec'), member(body, 'PreviousSpec')],
   }),
   post('/v1.41/services/$bare/update?version=$version&rollback=none', service('bare', { Labels: { new: 'label' } })),
   get('/v1.41/services/bare', { pick: spec }),
-  get('/v1.41/services/global', { remember: { version: ['Version', 'Index'] }, pick: spec }),
+  get('/v1.41/services/global', { remember: { version: ['Version', 'Index'] }, settled: true, pick: spec }),
   post('/v1.41/services/global/update?version=$version', service('global', { Mode: { Replicated: {} } })),
-  get('/v1.41/services/job', { remember: { version: ['Version', 'Index'] }, pick: spec }),
+  get('/v1.41/services/job', { remember: { version: ['Version', 'Index'] }, settled: true, pick: spec }),
   post(
     '/v1.41/services/job/update?version=$version',
     service('job', { Mode: { ReplicatedJob: { MaxConcurrent: 1, TotalCompletions: 4 } } }),

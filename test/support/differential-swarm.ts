@@ -1,6 +1,9 @@
 import { del, get, member, post, type Row } from './differential-rows.js';
 
 const HEADERS = ['content-type', 'ostype', 'docker-experimental', 'cache-control', 'pragma'];
+const BAD_LISTEN =
+  "an address that cannot be parsed is the client's mistake in 28.x, an internal error in 20.10 (E-331)";
+const LOG_DRIVER = 'stock never shows the default log driver, so that a read followed by an update loses it';
 const JSON_DECODER = '28.x words its refusals of a body differently from 20.10 (E-107)';
 const FILTER_WORDS = '28.x words its refusals of filters differently from 20.10 (E-110)';
 
@@ -121,12 +124,21 @@ export const OUTSIDE: readonly Row[] = [
   }),
   init({ ListenAddr: 'nowhere' }),
   init({ ListenAddr: '0.0.0.0', AdvertiseAddr: 'nowhere' }),
-  init({ ListenAddr: '10.77.0.2:port', AdvertiseAddr: 'nowhere' }),
+  init(
+    { ListenAddr: '10.77.0.2:port', AdvertiseAddr: 'nowhere' },
+    { ours: { status: 400, body: message('could not parse listen address 10.77.0.2:port'), why: BAD_LISTEN } },
+  ),
   init({ ListenAddr: 'eth0', AdvertiseAddr: 'nowhere' }),
   init({ ListenAddr: 'tcp://10.77.0.2:2377', AdvertiseAddr: 'nowhere' }),
-  init({ ListenAddr: 'http://10.77.0.2:2377', AdvertiseAddr: 'nowhere' }),
+  init(
+    { ListenAddr: 'http://10.77.0.2:2377', AdvertiseAddr: 'nowhere' },
+    { ours: { status: 400, body: message('could not parse listen address http://10.77.0.2:2377'), why: BAD_LISTEN } },
+  ),
   init({ ListenAddr: '[::1]:2377', AdvertiseAddr: 'nowhere' }),
-  init({ ListenAddr: '[::1', AdvertiseAddr: 'nowhere' }),
+  init(
+    { ListenAddr: '[::1', AdvertiseAddr: 'nowhere' },
+    { ours: { status: 400, body: message('could not parse listen address [::1'), why: BAD_LISTEN } },
+  ),
   init({ ListenAddr: '::', AdvertiseAddr: 'nowhere' }),
   init({ ListenAddr: ':2377', AdvertiseAddr: 'nowhere' }),
   init({ ListenAddr: 'eth9', AdvertiseAddr: 'nowhere' }),
@@ -175,6 +187,12 @@ export const SWARM: readonly Row[] = [
   post('/v1.41/swarm/leave?force=false', undefined),
   post('/v1.41/swarm/leave?force=1', undefined),
   get('/info', { pick: swarmPart }),
+  init({ DefaultAddrPool: [] }),
+  get('/v1.41/swarm', {
+    pick: (body) => member(body, 'DefaultAddrPool'),
+    ours: { status: 200, body: ['10.0.0.0/8'], why: 'stock shows null for an empty list until it restarts (E-325)' },
+  }),
+  post('/v1.41/swarm/leave?force=1', undefined),
   init({
     DefaultAddrPool: ['10.20.0.0/16', '10.30.0.0/16'],
     SubnetSize: 26,
@@ -194,7 +212,6 @@ export const SWARM: readonly Row[] = [
       },
       Dispatcher: { HeartbeatPeriod: 7_000_000_000 },
       CAConfig: { NodeCertExpiry: 7_200_000_000_000 },
-      TaskDefaults: { LogDriver: { Name: 'json-file', Options: { x: 'y' } } },
       EncryptionConfig: { AutoLockManagers: false },
     },
   }),
@@ -236,7 +253,6 @@ export const SWARM: readonly Row[] = [
     },
     Dispatcher: { HeartbeatPeriod: 9_000_000_000 },
     CAConfig: { NodeCertExpiry: 3_600_000_000_000, ForceRotate: 0 },
-    TaskDefaults: { LogDriver: { Name: 'syslog' } },
     EncryptionConfig: { AutoLockManagers: true },
   }),
   get('/v1.41/swarm', { remember: { version: ['Version', 'Index'] } }),
@@ -247,6 +263,14 @@ export const SWARM: readonly Row[] = [
   get('/v1.41/swarm', { remember: { version: ['Version', 'Index'] } }),
   post('/v1.41/swarm/update?version=$version', {}),
   get('/v1.41/swarm/unlockkey'),
+  get('/v1.41/swarm', { remember: { version: ['Version', 'Index'] } }),
+  post('/v1.41/swarm/update?version=$version', {
+    TaskDefaults: { LogDriver: { Name: 'syslog', Options: { a: 'b' } } },
+  }),
+  get('/v1.41/swarm', {
+    pick: (body) => member(body, 'Spec', 'TaskDefaults'),
+    ours: { status: 200, body: { LogDriver: { Name: 'syslog', Options: { a: 'b' } } }, why: LOG_DRIVER },
+  }),
   get('/v1.41/nodes', {
     remember: { node: [0, 'ID'], nodeVersion: [0, 'Version', 'Index'] },
     until: (body) =>
@@ -312,4 +336,55 @@ export const PLAIN: readonly Row[] = [
     until: (body) => member(body, 0, 'Status', 'State') === 'ready',
     pick: () => undefined,
   }),
+];
+
+const NODE_IN_SWARM = (body: unknown): boolean => member(body, 'Swarm', 'LocalNodeState') === 'active';
+
+/** A manager that is locked at its next start (E-355). */
+export const AUTOLOCK: readonly Row[] = [
+  init({ AutoLockManagers: true, Spec: { EncryptionConfig: { AutoLockManagers: true } } }),
+  get('/v1.41/swarm', { pick: (body) => member(body, 'Spec', 'EncryptionConfig') }),
+  get('/v1.41/swarm/unlockkey', { remember: { key: ['UnlockKey'] } }),
+  post('/v1.41/secrets/create', { Name: 'kept', Data: 'c2VjcmV0' }),
+];
+
+/** The same manager after a restart (E-304, E-310, E-353, E-356). */
+export const LOCKED: readonly Row[] = [
+  get('/info', { pick: swarmPart }),
+  get('/v1.41/nodes'),
+  get('/v1.41/swarm'),
+  get('/v1.41/swarm/unlockkey'),
+  init({}),
+  join({}),
+  post('/v1.41/swarm/leave', undefined),
+  post('/v1.41/swarm/unlock', { UnlockKey: 'nonsense' }),
+  post('/v1.41/swarm/unlock', { UnlockKey: `SWMKEY-1-${'A'.repeat(43)}` }),
+  get('/info', { pick: swarmPart }),
+  post('/v1.41/swarm/unlock', { UnlockKey: '$key' }),
+  get('/info', { pick: (body) => member(body, 'Swarm', 'LocalNodeState'), until: NODE_IN_SWARM }),
+  get('/v1.41/secrets/kept', { until: (body) => member(body, 'Spec') !== undefined }),
+  post('/v1.41/swarm/unlock', { UnlockKey: '$key' }),
+];
+
+/** Again locked: only force leaves. */
+export const LOCKED_LEAVE: readonly Row[] = [
+  post('/v1.41/swarm/leave?force=1', undefined),
+  get('/info', { pick: swarmPart }),
+  init({}),
+  get('/v1.41/secrets'),
+];
+
+/** A manager that runs begins a cluster anew from its data (E-326), and so does one after a restart. */
+export const FORCED: readonly Row[] = [
+  post('/v1.41/secrets/create', { Name: 'kept', Data: 'c2VjcmV0' }),
+  init({ ForceNewCluster: true }),
+  get('/v1.41/secrets/kept', { until: (body) => member(body, 'Spec') !== undefined }),
+  get('/v1.41/nodes', { pick: (body) => member(body, 'length') }),
+];
+
+/** What a restart keeps (E-312, E-313). */
+export const RESTARTED: readonly Row[] = [
+  get('/info', { pick: (body) => member(body, 'Swarm', 'LocalNodeState'), until: NODE_IN_SWARM }),
+  get('/v1.41/secrets/kept', { until: (body) => member(body, 'Spec') !== undefined }),
+  get('/v1.41/swarm', { until: (body) => member(body, 'ID') !== undefined }),
 ];

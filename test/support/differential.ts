@@ -176,7 +176,9 @@ export class Engine implements AsyncDisposable {
   }
 
   #expand(text: string): string {
-    return text.replace(/\$([a-z][A-Za-z0-9]*)/g, (whole, name: string) => this.values.get(name) ?? whole);
+    return text.replace(/\$([a-z][A-Za-z0-9]*)/g, (whole, name: string) =>
+      name === 'now' ? String(Math.floor(Date.now() / 1000)) : (this.values.get(name) ?? whole),
+    );
   }
 }
 

@@ -87,9 +87,12 @@ function processesOf(directory: string): { pid: number; command: string }[] {
     .filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)
     .flatMap((name) => {
       const command = read(`/proc/${name}/cmdline`).replaceAll('\0', ' ').trim();
-      const marked = [command, read(`/proc/${name}/environ`), link(`/proc/${name}/cwd`), link(`/proc/${name}/root`)];
+      // A task of a daemon of ours shows its origin in nothing but the files that it has open.
+      const files = list(`/proc/${name}/fd`).map((fd) => link(`/proc/${name}/fd/${fd}`));
+      const environment = read(`/proc/${name}/environ`);
+      const marked = [command, environment, link(`/proc/${name}/cwd`), link(`/proc/${name}/root`), ...files];
       const isOurs = marked.some((text) => text.includes(`${directory}/`) || text.endsWith(directory));
-      return isOurs && !isOwnRunner(read(`/proc/${name}/environ`)) ? [{ pid: Number(name), command }] : [];
+      return isOurs && !isOwnRunner(environment) ? [{ pid: Number(name), command }] : [];
     });
 }
 
@@ -146,6 +149,14 @@ function read(path: string): string {
     return readFileSync(path, 'latin1');
   } catch {
     return '';
+  }
+}
+
+function list(path: string): readonly string[] {
+  try {
+    return readdirSync(path);
+  } catch {
+    return [];
   }
 }
 

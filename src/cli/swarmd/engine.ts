@@ -58,15 +58,25 @@ export async function runEngine(
     { apiVersion: API_VERSION, minApiVersion: MIN_API_VERSION, productVersion: PRODUCT_VERSION },
     { log, routes: engineRoutes(context, events) },
   );
-  const server = await HttpServer.listen(address, router);
-  log.info({ 'engine.api': url }, 'Engine API is served');
+  const resumed = Promise.withResolvers<void>();
+  // Requests wait until the node of an earlier run is back, or has had its time (engine-api E-313).
+  const server = await HttpServer.listen(address, {
+    handle: async (request) => {
+      await resumed.promise;
+      return router.handle(request);
+    },
+  });
   try {
     await Promise.all([
       events.run(signal),
-      node.resume(signal),
+      node.resume(signal).then(() => {
+        resumed.resolve();
+        log.info({ 'engine.api': url }, 'Engine API is served');
+      }),
       orAborted(new Promise<never>(() => undefined), signal),
     ]);
   } finally {
+    resumed.resolve();
     await server.close();
     await node.stop();
   }

@@ -1,43 +1,26 @@
-import {
-  CA,
-  Control,
-  createClient,
-  joinHostPort,
-  Logs,
-  NodeSpec_Availability,
-  RaftMemberStatus_Reachability,
-  splitHostPort,
-  type RpcClient,
-} from '../../api/index.js';
-import {
-  canceled,
-  Code,
-  errorText,
-  isSwarmError,
-  LinkedController,
-  sleep,
-  type Clock,
-  type Disk,
-  type Logger,
-} from '../../base/index.js';
-import { parseJoinToken, parseUnlockKey, tlsProblemOf } from '../../ca/index.js';
+import { CA, Control, createClient, Logs, splitHostPort, type RpcClient } from '../../api/index.js';
+import { canceled, errorText, LinkedController, sleep, type Clock, type Disk, type Logger } from '../../base/index.js';
+import { tlsProblemOf } from '../../ca/index.js';
 import type { NodeOptions, NodeView, SwarmNode } from '../../node/index.js';
 import type { Store } from '../../store/index.js';
 import { ApiError } from '../http/index.js';
-import {
-  checkAddressPools,
-  completeAddress,
-  resolveAdvertiseAddress,
-  resolveDataPathAddress,
-  resolveDataPathPort,
-  resolveListenAddress,
-  resolveLocalAddress,
-  isUnspecifiedAddress,
-  type HostInterface,
-} from './addresses.js';
+import type { HostInterface } from './addresses.js';
+import { withDeadlines } from './deadline-channel.js';
+import { leaveRefusal } from './leaving.js';
 import { NodeRunner, type LocalNodeState } from './node-runner.js';
+import {
+  availabilityOf,
+  refuseJoinToken,
+  resolveInit,
+  resolveJoin,
+  startFailure,
+  unlockKeyOf,
+  type InitRequest,
+  type JoinRequest,
+  type StartHost,
+} from './start-request.js';
 import { StateFile, type SavedStart } from './state-file.js';
-import { quorumLossText, TEXTS } from './texts.js';
+import { TEXTS } from './texts.js';
 
 /** How long a join, and a resumed start, waits for readiness (engine-api E-313, E-341). */
 const CONNECT_TIMEOUT_MS = 20_000;
@@ -68,34 +51,6 @@ export interface LocalNodeDeps {
   readonly removeTasks: (nodeId: string) => Promise<void>;
 }
 
-/** A request to create a swarm. */
-export interface InitRequest {
-  /** Name in the spec: empty or "default". */
-  readonly name: string;
-  readonly listenAddr: string;
-  readonly advertiseAddr: string;
-  readonly dataPathAddr: string;
-  readonly dataPathPort: number;
-  readonly forceNewCluster: boolean;
-  readonly autoLockManagers: boolean;
-  /** Word of the request; empty means active. */
-  readonly availability: string;
-  /** Undefined when the request had none, which stores the default pool. */
-  readonly defaultAddressPool: readonly string[] | undefined;
-  readonly subnetSize: number;
-}
-
-/** A request to join a swarm. */
-export interface JoinRequest {
-  readonly listenAddr: string;
-  readonly advertiseAddr: string;
-  readonly dataPathAddr: string;
-  readonly remoteAddrs: readonly string[];
-  readonly joinToken: string;
-  /** Word of the request; empty means active. */
-  readonly availability: string;
-}
-
 /** Clients of the local manager, acting as this node. */
 export interface ManagerAccess {
   readonly control: RpcClient<typeof Control>;
@@ -105,11 +60,20 @@ export interface ManagerAccess {
   readonly nodeId: string;
 }
 
+/** What the routes use of a {@link LocalNode}. */
+export type LocalSwarm = Pick<
+  LocalNode,
+  'init' | 'join' | 'leave' | 'unlock' | 'status' | 'manager' | 'store' | 'subscribe'
+>;
+
 /** State of this engine with regard to swarm mode. */
 export interface LocalNodeStatus {
   readonly state: LocalNodeState;
   readonly error: string;
+  /** Undefined while no node runs: between two runs nothing is said of what the last one knew. */
   readonly view: NodeView | undefined;
+  /** Whether the local manager answers. */
+  readonly isManager: boolean;
   /** Address advertised, without port. */
   readonly nodeAddr: string;
   readonly dataPathAddr: string;
@@ -123,6 +87,7 @@ export class LocalNode {
   readonly #options: LocalNodeOptions;
   readonly #deps: LocalNodeDeps;
   readonly #stateFile: StateFile;
+  readonly #host: StartHost;
   #runner: NodeRunner | undefined;
   #start: SavedStart | undefined;
   #control: Promise<unknown> = Promise.resolve();
@@ -132,6 +97,7 @@ export class LocalNode {
     this.#options = options;
     this.#deps = deps;
     this.#stateFile = new StateFile(options.stateDir, deps);
+    this.#host = { ...deps, defaultAdvertiseAddr: options.defaultAdvertiseAddr };
   }
 
   /** Takes up what an earlier process left: waits a bounded time for readiness, then carries on regardless (E-313). */
@@ -151,7 +117,7 @@ export class LocalNode {
   init(request: InitRequest): Promise<string> {
     return this.#serialised(async () => {
       this.#refuseInit(request.forceNewCluster);
-      const start = this.#resolveInit(request);
+      const start = resolveInit(request, this.#host);
       const availability = availabilityOf(request.availability);
       await this.#runner?.stop();
       this.#runner = undefined;
@@ -164,6 +130,8 @@ export class LocalNode {
       try {
         await runner.ready;
       } catch (error) {
+        // A locked manager keeps its data and its state, so that unlocking it goes on from there.
+        if (tlsProblemOf(error) === 'locked') throw new ApiError('unavailable', TEXTS.locked, error);
         this.#runner = undefined;
         if (!request.forceNewCluster) await this.#stateFile.clear();
         throw startFailure(error);
@@ -176,20 +144,15 @@ export class LocalNode {
   join(request: JoinRequest, signal: AbortSignal): Promise<void> {
     return this.#serialised(async () => {
       if (this.#runner !== undefined) throw new ApiError('unavailable', TEXTS.alreadyInSwarm);
-      const start = await this.#resolveJoin(request);
+      const start = await resolveJoin(request, this.#host);
       const availability = availabilityOf(request.availability);
       refuseJoinToken(request.joinToken);
       await this.#stateFile.save(start);
-      const runner = this.#run(start, {
+      this.#run(start, {
         joinAddr: start.remoteAddr,
         joinToken: request.joinToken,
         availability,
       });
-      // A join that outlasts this request still has to be recorded as done.
-      void runner.ready.then(
-        () => this.#joined(runner),
-        () => undefined,
-      );
       let ready: boolean;
       try {
         ready = await this.#readyWithin(CONNECT_TIMEOUT_MS, signal);
@@ -242,12 +205,13 @@ export class LocalNode {
 
   status(): LocalNodeStatus {
     const runner = this.#runner;
-    const view = runner?.view();
+    const view = this.#activeNode()?.view();
     const { state, error } = runner?.status() ?? { state: 'inactive', error: '' };
     const start = runner === undefined ? undefined : this.#start;
     const nodeAddr =
       hostOf(start?.advertiseAddr ?? '') || hostOf(view?.advertiseAddr ?? '') || (start?.localAddr ?? '');
-    return { state, error, view, nodeAddr, dataPathAddr: start?.dataPathAddr ?? '' };
+    const isManager = this.#activeNode()?.control() !== undefined;
+    return { state, error, view, isManager, nodeAddr, dataPathAddr: start?.dataPathAddr ?? '' };
   }
 
   /** Access to the local manager, or the text that says why there is none (E-310). */
@@ -256,10 +220,11 @@ export class LocalNode {
     const channel = node?.control();
     const store = node?.store();
     if (node === undefined || channel === undefined || store === undefined) throw this.#notManager();
+    const timed = withDeadlines(channel, this.#deps.clock);
     return {
-      control: createClient(Control, channel),
-      ca: createClient(CA, channel),
-      logs: createClient(Logs, channel),
+      control: createClient(Control, timed),
+      ca: createClient(CA, timed),
+      logs: createClient(Logs, timed),
       store,
       nodeId: node.view().nodeId,
     };
@@ -271,9 +236,9 @@ export class LocalNode {
     return { [Symbol.dispose]: () => void this.#listeners.delete(listener) };
   }
 
-  /** The running node, whatever its role. */
-  node(): SwarmNode | undefined {
-    return this.#activeNode();
+  /** The local manager's store; undefined unless this node is a manager that serves. */
+  store(): Store | undefined {
+    return this.#activeNode()?.store();
   }
 
   #changed(): void {
@@ -295,7 +260,9 @@ export class LocalNode {
     if (runner === undefined) return new ApiError('unavailable', TEXTS.noSwarm);
     const { error } = runner.status();
     if (error === TEXTS.locked || error === TEXTS.certificatesExpired) return new ApiError('unavailable', error);
-    return new ApiError('unavailable', runner.view()?.role === 'swarm-worker' ? TEXTS.worker : TEXTS.noControl);
+    const node = runner.node();
+    if (node === undefined) return new ApiError('unavailable', TEXTS.noSwarm);
+    return new ApiError('unavailable', node.view().role === 'swarm-worker' ? TEXTS.worker : TEXTS.noControl);
   }
 
   #run(start: SavedStart, extra: Partial<NodeOptions>): NodeRunner {
@@ -310,8 +277,16 @@ export class LocalNode {
       ...extra,
     };
     this.#start = start;
-    this.#runner = new NodeRunner(options, { ...this.#deps, onChange: () => this.#changed() });
-    return this.#runner;
+    const runner = new NodeRunner(options, { ...this.#deps, onChange: () => this.#changed() });
+    this.#runner = runner;
+    // A join that outlasts its request, or the process, still has to be recorded as done.
+    if (start.joinInProgress) {
+      void runner.ready.then(
+        () => this.#joined(runner),
+        () => undefined,
+      );
+    }
+    return runner;
   }
 
   async #joined(runner: NodeRunner): Promise<void> {
@@ -344,95 +319,12 @@ export class LocalNode {
     if (runner.view()?.role !== 'swarm-manager') throw new ApiError('unavailable', TEXTS.worker);
   }
 
-  #resolveInit(request: InitRequest): SavedStart {
-    const listenAddr = completeAddress(request.listenAddr, 'ListenAddr');
-    if (request.name !== '' && request.name !== 'default') throw new ApiError('invalid-parameter', TEXTS.wrongName);
-    const interfaces = this.#deps.interfaces();
-    const listen = resolveListenAddress(listenAddr, interfaces);
-    const advertise = resolveAdvertiseAddress(
-      request.advertiseAddr,
-      this.#options.defaultAdvertiseAddr,
-      listen.port,
-      interfaces,
-    );
-    const dataPathAddr = resolveDataPathAddress(request.dataPathAddr, interfaces);
-    const localAddr = resolveLocalAddress(listen.host, advertise.host, interfaces);
-    checkAddressPools(request.defaultAddressPool, request.subnetSize);
-    return {
-      localAddr,
-      remoteAddr: '',
-      listenAddr: joinHostPort(listen.host, listen.port),
-      advertiseAddr: joinHostPort(advertise.host, advertise.port),
-      dataPathAddr,
-      defaultAddressPool: (request.defaultAddressPool ?? []).map((pool) => pool.trim()),
-      subnetSize: request.subnetSize,
-      dataPathPort: resolveDataPathPort(request.dataPathPort),
-      joinInProgress: false,
-    };
-  }
-
-  async #resolveJoin(request: JoinRequest): Promise<SavedStart> {
-    const listenAddr = completeAddress(request.listenAddr, 'ListenAddr');
-    const [remoteAddr] = request.remoteAddrs.map((remote) => completeAddress(remote, 'remoteAddr'));
-    if (remoteAddr === undefined) throw new ApiError('invalid-parameter', TEXTS.remoteNeeded);
-    const interfaces = this.#deps.interfaces();
-    const listen = resolveListenAddress(listenAddr, interfaces);
-    return {
-      localAddr: await this.#localAddressForJoin(listen.host, remoteAddr),
-      remoteAddr,
-      listenAddr: joinHostPort(listen.host, listen.port),
-      advertiseAddr: this.#advertiseForJoin(request.advertiseAddr, listen.port, interfaces),
-      dataPathAddr: resolveDataPathAddress(request.dataPathAddr, interfaces),
-      defaultAddressPool: [],
-      subnetSize: 0,
-      dataPathPort: 0,
-      joinInProgress: true,
-    };
-  }
-
-  /** Where this node listens, or the address by which it reaches the remote (E-336). */
-  async #localAddressForJoin(listenHost: string, remoteAddr: string): Promise<string> {
-    if (!isUnspecifiedAddress(listenHost)) return listenHost;
-    try {
-      return await this.#deps.sourceAddress(remoteAddr);
-    } catch (error) {
-      throw new ApiError('system', `could not find local IP address: ${errorText(error)}`, error);
-    }
-  }
-
-  /** One that does not resolve is left out: the manager sees where the node calls from (E-344). */
-  #advertiseForJoin(given: string, listenPort: number, interfaces: readonly HostInterface[]): string {
-    if (given === '') return '';
-    try {
-      const { host, port } = resolveAdvertiseAddress(given, '', listenPort, interfaces);
-      return joinHostPort(host, port);
-    } catch (error) {
-      this.#deps.log.warn({ err: error, 'advertise.addr': given }, 'advertise address is ignored');
-      return '';
-    }
-  }
-
   async #refuseLeave(runner: NodeRunner): Promise<void> {
     const { state } = runner.status();
     if (state === 'locked') throw new ApiError('unavailable', TEXTS.lockedLeave);
     if (runner.view()?.role !== 'swarm-manager') return;
-    throw new ApiError('unavailable', `${TEXTS.managerLeave}${await this.#leaveConsequence()}`);
-  }
-
-  async #leaveConsequence(): Promise<string> {
-    if (this.#activeNode()?.control() === undefined) return `${TEXTS.mayLoseConsensus}${TEXTS.restoreHint}`;
-    const { control, nodeId } = this.manager();
-    const signal = new AbortController().signal;
-    const { nodes } = await control.listNodes({}, { signal, timeoutMs: REQUEST_TIMEOUT_MS });
-    const inState = (state: RaftMemberStatus_Reachability): readonly string[] =>
-      nodes.filter(({ managerStatus }) => managerStatus?.reachability === state).map(({ id }) => id);
-    const reachableIds = inState(RaftMemberStatus_Reachability.REACHABLE);
-    const reachable = reachableIds.length;
-    const unreachable = inState(RaftMemberStatus_Reachability.UNREACHABLE).length;
-    const active = reachableIds.includes(nodeId);
-    if (!active || reachable - 2 > unreachable) return TEXTS.restoreHint;
-    if (reachable === 1 && unreachable === 0) return TEXTS.lastManager;
-    return `${quorumLossText(reachable - 1, reachable + unreachable)}${TEXTS.restoreHint}`;
+    const manager = this.#activeNode()?.control() === undefined ? undefined : this.manager();
+    throw new ApiError('unavailable', await leaveRefusal(manager, this.#deps));
   }
 
   #serialised<T>(action: () => Promise<T>): Promise<T> {
@@ -444,37 +336,4 @@ export class LocalNode {
 
 function hostOf(address: string): string {
   return address === '' ? '' : splitHostPort(address).host;
-}
-
-/** An availability as init and join name it; a wrong one is a plain error there (E-345). */
-function availabilityOf(given: string): NodeSpec_Availability {
-  if (given === '') return NodeSpec_Availability.ACTIVE;
-  const availability = NodeSpec_Availability[given.toUpperCase() as keyof typeof NodeSpec_Availability];
-  if (typeof availability === 'number') return availability;
-  throw new ApiError('system', `invalid Availability: ${JSON.stringify(given)}`);
-}
-
-function unlockKeyOf(text: string): Uint8Array {
-  try {
-    return parseUnlockKey(text);
-  } catch (error) {
-    throw new ApiError('invalid-parameter', TEXTS.invalidKeyString, error);
-  }
-}
-
-/** What is no token at all is refused before any manager is asked; no token is the manager's to refuse (E-342). */
-function refuseJoinToken(text: string): void {
-  if (text === '') return;
-  try {
-    parseJoinToken(text);
-  } catch (error) {
-    throw new ApiError('system', errorText(error), error);
-  }
-}
-
-/** Codes of failures that this node met by itself: their texts go out without the rendering of a remote error. */
-const LOCAL_CODES: ReadonlySet<Code> = new Set([Code.FAILED_PRECONDITION, Code.DATA_LOSS, Code.PERMISSION_DENIED]);
-
-function startFailure(error: unknown): unknown {
-  return isSwarmError(error) && LOCAL_CODES.has(error.code) ? new ApiError('system', error.message, error) : error;
 }

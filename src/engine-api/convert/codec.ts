@@ -198,9 +198,9 @@ function fieldBuilder<T>(): FieldBuilder<T> {
   });
 }
 
-/** RFC 3339 with up to nine digits and no trailing zeros, as Go prints times; the zero time when absent. */
+/** RFC 3339 with up to nine digits and no trailing zeros, as Go prints times; an absent one is the epoch, as in Go. */
 export function timeText(timestamp: Timestamp | undefined): string {
-  if (timestamp === undefined) return '0001-01-01T00:00:00Z';
+  if (timestamp === undefined) return '1970-01-01T00:00:00Z';
   const whole = new Date(Number(timestamp.seconds) * 1000).toISOString().slice(0, 19);
   if (timestamp.nanos === 0) return `${whole}Z`;
   return `${whole}.${timestamp.nanos.toString().padStart(9, '0').replace(/0+$/, '')}Z`;

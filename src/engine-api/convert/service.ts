@@ -174,7 +174,7 @@ const preferences: Codec<PlacementPreference[]> = {
     json
       .objects(key)
       .filter((entry) => entry.has('Spread'))
-      .map(preference.fromJson),
+      .map((entry) => preference.fromJson(entry)),
 };
 
 const placement = message(PlacementSchema, (field) => [
@@ -320,7 +320,7 @@ export function serviceSpecToJson(spec: ServiceSpec): Record<string, unknown> {
   const networks = task.networks.length > 0 ? task.networks : spec.networks;
   return {
     ...(spec.annotations === undefined ? { Name: '', Labels: {} } : annotations.toJson(spec.annotations)),
-    TaskTemplate: taskSpecToJson({ ...task, networks }),
+    TaskTemplate: { ...taskSpecToJson({ ...task, networks }), ...runtimeToJson(task) },
     Mode: modeToJson(spec.mode),
     ...(spec.update === undefined ? {} : { UpdateConfig: updateConfig.toJson(spec.update) }),
     ...(spec.rollback === undefined ? {} : { RollbackConfig: updateConfig.toJson(spec.rollback) }),
@@ -338,13 +338,13 @@ export function taskSpecToJson(task: TaskSpec): Record<string, unknown> {
       : {}),
     ...(requirements === undefined ? {} : { Resources: requirements }),
     ...taskSpec.toJson(task),
-    ...runtimeToJson(task),
+    ...(task.runtime.case === 'attachment' ? { Runtime: 'attachment' } : {}),
   };
 }
 
+/** Services say what runs them; tasks do not, attachments apart. */
 function runtimeToJson(task: TaskSpec): Record<string, unknown> {
   if (task.runtime.case === 'container') return { Runtime: 'container' };
-  if (task.runtime.case === 'attachment') return { Runtime: 'attachment' };
   return task.runtime.case === 'generic' ? { Runtime: task.runtime.value.kind } : {};
 }
 

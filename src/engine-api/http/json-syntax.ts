@@ -107,10 +107,7 @@ class Scanner {
   }
 
   #literal(word: string): void {
-    for (const [index, letter] of [...word].entries()) {
-      this.#take(`in literal ${word} (expecting '${letter}')`, [letter]);
-      if (index === word.length - 1) return;
-    }
+    for (const letter of word.split('')) this.#take(`in literal ${word} (expecting '${letter}')`, [letter]);
   }
 
   #string(): void {

@@ -1,7 +1,7 @@
 /** A request as a handler sees it, independent of the server that took it in. */
 export interface HttpRequest {
   readonly method: string;
-  /** Decoded path without the version prefix. */
+  /** Path without the version prefix, as it was sent. */
   readonly path: string;
   readonly query: URLSearchParams;
   /** Keys in lower case. */

@@ -35,6 +35,18 @@ export function versionParameter(query: URLSearchParams, label: (text: string) =
   );
 }
 
+/** Unix seconds with an optional fraction, in nanoseconds; nonsense is refused as Go's ParseInt does. */
+export function unixNanoseconds(text: string): bigint {
+  const [seconds = '', fraction] = text.split(/\.(.*)/s);
+  for (const part of fraction === undefined ? [seconds] : [seconds, fraction]) {
+    if (!/^[+-]?\d{1,18}$/.test(part)) {
+      throw new ApiError('system', `strconv.ParseInt: parsing ${JSON.stringify(part)}: invalid syntax`);
+    }
+  }
+  const nanoseconds = BigInt((fraction ?? '').padEnd(9, '0').slice(0, 9));
+  return BigInt(seconds) * 1_000_000_000n + nanoseconds;
+}
+
 /** Parsed `filters`: values per key, in the order given. */
 export class Filters {
   readonly #values: ReadonlyMap<string, readonly string[]>;
@@ -45,9 +57,9 @@ export class Filters {
 
   /**
    * Reads both shapes of the parameter: `{"k":{"v":true}}` and `{"k":["v"]}` (E-110).
-   * @param allowed keys that the route knows; others are refused.
+   * @param allowed keys that the route knows, others are refused; without it all are taken.
    */
-  static parse(query: URLSearchParams, allowed: readonly string[]): Filters {
+  static parse(query: URLSearchParams, allowed?: readonly string[]): Filters {
     const text = query.get('filters') ?? '';
     const values = new Map<string, readonly string[]>();
     if (text !== '') {
@@ -55,7 +67,7 @@ export class Filters {
       for (const [key, given] of Object.entries(parsed)) values.set(key, valuesOf(given));
     }
     for (const key of values.keys()) {
-      if (!allowed.includes(key)) throw new ApiError('invalid-parameter', `invalid filter '${key}'`);
+      if (allowed?.includes(key) === false) throw new ApiError('invalid-parameter', `invalid filter '${key}'`);
     }
     return new Filters(values);
   }

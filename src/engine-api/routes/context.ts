@@ -1,13 +1,13 @@
 import type { CallOptions, Control, RpcClient } from '../../api/index.js';
 import type { Clock, Logger, Random } from '../../base/index.js';
-import { REQUEST_TIMEOUT_MS, type LocalNode, type ManagerAccess } from '../cluster/index.js';
+import { REQUEST_TIMEOUT_MS, type LocalSwarm, type ManagerAccess } from '../cluster/index.js';
 import type { RootIssuer } from '../convert/index.js';
 import type { HttpRequest } from '../http/index.js';
 import type { SystemInfo } from './system-info.js';
 
 /** What the routes work with. */
 export interface RouteContext {
-  readonly node: LocalNode;
+  readonly node: LocalSwarm;
   readonly clock: Clock;
   readonly random: Random;
   readonly log: Logger;

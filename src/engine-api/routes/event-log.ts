@@ -9,7 +9,7 @@ import {
   type Logger,
 } from '../../base/index.js';
 import type { Store } from '../../store/index.js';
-import type { LocalNode } from '../cluster/index.js';
+import type { LocalSwarm } from '../cluster/index.js';
 import { clusterEvent, EVENT_TABLES, type EngineEvent } from './cluster-event.js';
 
 /** Events kept for `since`. Source: Docker keeps 256. */
@@ -25,13 +25,13 @@ export interface EventSubscription extends Disposable {
 
 /** Turns changes of the local manager's store into engine events, for as long as there is such a store. */
 export class EventLog implements Component {
-  readonly #node: LocalNode;
+  readonly #node: LocalSwarm;
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #history: EngineEvent[] = [];
   readonly #queues = new Set<AsyncQueue<EngineEvent>>();
 
-  constructor(deps: { readonly node: LocalNode; readonly clock: Clock; readonly log: Logger }) {
+  constructor(deps: { readonly node: LocalSwarm; readonly clock: Clock; readonly log: Logger }) {
     this.#node = deps.node;
     this.#clock = deps.clock;
     this.#log = deps.log;
@@ -57,7 +57,7 @@ export class EventLog implements Component {
     const changed = new WakeUp();
     using _changes = this.#node.subscribe(() => changed.notify());
     while (!signal.aborted) {
-      const store = this.#node.node()?.store();
+      const store = this.#node.store();
       try {
         if (store === undefined) await changed.wait(signal);
         else await this.#follow(store, signal);
@@ -71,7 +71,7 @@ export class EventLog implements Component {
   async #follow(store: Store, signal: AbortSignal): Promise<void> {
     using current = new LinkedController(signal);
     using _changes = this.#node.subscribe(() => {
-      if (this.#node.node()?.store() !== store) current.abort(canceled('the store'));
+      if (this.#node.store() !== store) current.abort(canceled('the store'));
     });
     using subscription = store.watch({ tables: EVENT_TABLES, commits: false });
     try {

@@ -1,25 +1,19 @@
 import { canceled, LinkedController, sleep } from '../../base/index.js';
-import { ApiError, Filters, printJson, type HttpRequest, type HttpResponse, type Route } from '../http/index.js';
+import {
+  ApiError,
+  Filters,
+  printJson,
+  unixNanoseconds,
+  type HttpRequest,
+  type HttpResponse,
+  type Route,
+} from '../http/index.js';
 import type { RouteContext } from './context.js';
 import type { EngineEvent } from './cluster-event.js';
 import type { EventLog } from './event-log.js';
 
-const FILTERS = [
-  'type',
-  'event',
-  'scope',
-  'label',
-  'node',
-  'service',
-  'secret',
-  'config',
-  'network',
-  'container',
-  'image',
-  'volume',
-  'plugin',
-  'daemon',
-];
+/** Kinds of objects by which events are filtered. */
+const KINDS = ['node', 'service', 'secret', 'config', 'network', 'container', 'volume', 'plugin', 'daemon'];
 
 /** The `/events` route (engine-api E-274, E-275). */
 export function eventRoutes(context: RouteContext, log: EventLog): readonly Route[] {
@@ -27,9 +21,13 @@ export function eventRoutes(context: RouteContext, log: EventLog): readonly Rout
 }
 
 function streamEvents(context: RouteContext, log: EventLog, request: HttpRequest): HttpResponse {
-  const filters = Filters.parse(request.query, FILTERS);
   const sinceNs = timeOf(request, 'since');
   const untilNs = timeOf(request, 'until');
+  if (untilNs !== undefined && untilNs < (sinceNs ?? 0n)) {
+    const [since, until] = [request.query.get('since') ?? '', request.query.get('until') ?? ''];
+    throw new ApiError('invalid-parameter', `\`since\` time (${since}) cannot be after \`until\` time (${until})`);
+  }
+  const filters = Filters.parse(request.query);
   return {
     status: 200,
     headers: { 'Content-Type': 'application/json' },
@@ -37,15 +35,10 @@ function streamEvents(context: RouteContext, log: EventLog, request: HttpRequest
   };
 }
 
-/** Unix seconds with an optional fraction, in nanoseconds; undefined when absent. */
+/** Nanoseconds since the epoch; undefined when absent. */
 function timeOf(request: HttpRequest, name: string): bigint | undefined {
   const given = request.query.get(name) ?? '';
-  if (given === '') return undefined;
-  const match = /^(\d{1,11})(?:\.(\d{1,9}))?$/.exec(given);
-  if (match === null) {
-    throw new ApiError('invalid-parameter', `invalid value for "${name}": ${JSON.stringify(given)} is not a unix time`);
-  }
-  return BigInt(match[1] as string) * 1_000_000_000n + BigInt((match[2] ?? '').padEnd(9, '0'));
+  return given === '' ? undefined : unixNanoseconds(given);
 }
 
 async function* eventChunks(
@@ -59,9 +52,9 @@ async function* eventChunks(
   const nowNs = BigInt(Math.floor(context.clock.nowMs() * 1e6));
   using subscription = log.subscribe();
   const inTime = (event: EngineEvent): boolean => untilNs === undefined || event.timeNano <= untilNs;
-  if (sinceNs !== undefined) {
+  if (sinceNs !== undefined || untilNs !== undefined) {
     for (const event of log.history()) {
-      if (event.timeNano >= sinceNs && inTime(event) && matches(event, filters)) yield line(event);
+      if (event.timeNano >= (sinceNs ?? 0n) && inTime(event) && matches(event, filters)) yield line(event);
     }
   }
   if (untilNs !== undefined && untilNs <= nowNs) return;
@@ -98,14 +91,13 @@ function matches(event: EngineEvent, filters: Filters): boolean {
     const actual = event.attributes[key];
     if (actual === undefined || (value !== '' && actual !== value)) return false;
   }
-  return matchesActor(event, filters);
+  return isOneOf('image', event.id) && matchesActor(event, filters);
 }
 
-/** A filter by kind of object (`service=web`) keeps only that kind, matched by a prefix of id or name. */
+/** Every filter by kind of object must match the id or the name by a prefix, whatever the event's own kind. */
 function matchesActor(event: EngineEvent, filters: Filters): boolean {
-  const kinds = FILTERS.slice(FILTERS.indexOf('node')).filter((kind) => filters.has(kind));
-  if (kinds.length === 0) return true;
-  if (!kinds.includes(event.type)) return false;
   const name = event.attributes['name'] ?? '';
-  return filters.get(event.type).some((given) => event.id.startsWith(given) || name.startsWith(given));
+  return KINDS.filter((kind) => filters.has(kind)).every((kind) =>
+    filters.get(kind).some((given) => event.id.startsWith(given) || name.startsWith(given)),
+  );
 }

@@ -1,15 +1,22 @@
 import { create, type MessageInitShape } from '@bufbuild/protobuf';
+import { TimestampSchema, type Timestamp } from '@bufbuild/protobuf/wkt';
 
 import {
   LogSelectorSchema,
   LogStream,
-  timestampFromMs,
   type LogMessage,
   type LogSelector,
   type SubscribeLogsRequestSchema,
 } from '../../api/index.js';
 import { errorText, SwarmError } from '../../base/index.js';
-import { ApiError, looseBoolean, type HttpRequest, type HttpResponse, type Route } from '../http/index.js';
+import {
+  ApiError,
+  looseBoolean,
+  unixNanoseconds,
+  type HttpRequest,
+  type HttpResponse,
+  type Route,
+} from '../http/index.js';
 import { managerCall, type RouteContext } from './context.js';
 import { resolveService, resolveTask } from './resolve.js';
 
@@ -61,13 +68,14 @@ function parseOptions(request: HttpRequest): LogOptions {
     ...(looseBoolean(query, 'stderr') ? [LogStream.STDERR] : []),
   ];
   if (streams.length === 0) throw new ApiError('system', 'Bad parameters: you must choose at least one stream');
-  const sinceMs = sinceOf(query.get('since') ?? '');
+  const tail = tailOf(query.get('tail') ?? '');
+  const since = sinceOf(query.get('since') ?? '');
   return {
     subscription: {
       streams,
       follow: looseBoolean(query, 'follow'),
-      tail: tailOf(query.get('tail') ?? ''),
-      ...(sinceMs === 0 ? {} : { since: timestampFromMs(sinceMs) }),
+      tail,
+      ...(since === undefined ? {} : { since }),
     },
     timestamps: looseBoolean(query, 'timestamps'),
     details: looseBoolean(query, 'details'),
@@ -83,13 +91,21 @@ function tailOf(given: string): bigint {
   return -(lines + 1n);
 }
 
-/** Unix seconds with an optional fraction, in milliseconds. */
-function sinceOf(given: string): number {
-  if (given === '') return 0;
-  if (!/^\d+(\.\d{1,9})?$/.test(given)) {
-    throw new ApiError('invalid-parameter', `invalid value for "since": ${JSON.stringify(given)} is not a unix time`);
+function sinceOf(given: string): Timestamp | undefined {
+  if (given === '') return undefined;
+  try {
+    const nanoseconds = unixNanoseconds(given);
+    return nanoseconds <= 0n ? undefined : timestampFromNs(nanoseconds);
+  } catch (error) {
+    throw new ApiError('system', `could not parse since timestamp: ${errorText(error)}`, error);
   }
-  return Number(given) * 1000;
+}
+
+function timestampFromNs(nanoseconds: bigint): Timestamp {
+  return create(TimestampSchema, {
+    seconds: nanoseconds / 1_000_000_000n,
+    nanos: Number(nanoseconds % 1_000_000_000n),
+  });
 }
 
 function logResponse(

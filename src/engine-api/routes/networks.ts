@@ -21,7 +21,8 @@ export function networkRoutes(context: RouteContext): readonly Route[] {
 }
 
 async function listNetworks(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {
-  if (!isManager(context)) return jsonResponse(200, []);
+  // A node that is no manager just has no cluster part.
+  if (!context.node.status().isManager) return jsonResponse(200, []);
   const { control, options } = managerCall(context, request);
   const { networks } = await control.listNetworks({}, options);
   return jsonResponse(200, networks.filter(isVisible).map(networkResourceToJson));
@@ -33,14 +34,9 @@ function isVisible(network: Network): boolean {
 
 async function inspectNetwork(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {
   const given = request.params['id'] ?? '';
-  const network = isManager(context) ? await findClusterNetwork(context, request, given) : undefined;
+  const network = context.node.status().isManager ? await findClusterNetwork(context, request, given) : undefined;
   if (network === undefined) throw new ApiError('not-found', `network ${given} not found`);
   return jsonResponse(200, networkResourceToJson(network));
-}
-
-/** Without a manager there is no cluster part of the networks. */
-function isManager(context: RouteContext): boolean {
-  return context.node.node()?.control() !== undefined;
 }
 
 function findClusterNetwork(context: RouteContext, request: HttpRequest, given: string): Promise<Network | undefined> {

@@ -8,6 +8,7 @@ import {
   type Service,
   type ServiceSpec,
 } from '../../api/index.js';
+import { errorText } from '../../base/index.js';
 import { serviceSpecFromJson, serviceToJson } from '../convert/index.js';
 import {
   ApiError,
@@ -48,7 +49,7 @@ export function serviceRoutes(context: RouteContext): readonly Route[] {
 
 async function listServices(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {
   const filters = Filters.parse(request.query, FILTERS);
-  const withStatus = !request.version.lessThan('1.41') && strictBoolean(request.query, 'status');
+  const withStatus = !request.version.lessThan('1.41') && flagOf(request, 'status');
   const { control, options } = managerCall(context, request);
   const { services } = await control.listServices(
     {
@@ -86,7 +87,7 @@ async function listServices(context: RouteContext, request: HttpRequest): Promis
 }
 
 async function inspectService(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {
-  const insertDefaults = insertDefaultsOf(request);
+  const insertDefaults = flagOf(request, 'insertDefaults');
   const { control, options } = managerCall(context, request);
   return jsonResponse(
     200,
@@ -94,16 +95,13 @@ async function inspectService(context: RouteContext, request: HttpRequest): Prom
   );
 }
 
-function insertDefaultsOf(request: HttpRequest): boolean {
+/** A flag of this route as Go's ParseBool reads it; the refusal names the flag. */
+function flagOf(request: HttpRequest, name: 'insertDefaults' | 'status'): boolean {
   try {
-    return strictBoolean(request.query, 'insertDefaults');
+    return strictBoolean(request.query, name);
   } catch (error) {
-    const given = request.query.get('insertDefaults') ?? '';
-    throw new ApiError(
-      'invalid-parameter',
-      `invalid value for insertDefaults: ${given}: ${error instanceof Error ? error.message : String(error)}`,
-      error,
-    );
+    const given = request.query.get(name) ?? '';
+    throw new ApiError('invalid-parameter', `invalid value for ${name}: ${given}: ${errorText(error)}`, error);
   }
 }
 
@@ -121,7 +119,7 @@ async function updateService(context: RouteContext, request: HttpRequest): Promi
   const index = versionParameter(request.query, (text) => `invalid service version '${text}'`);
   const { control, options } = managerCall(context, request);
   const current = await resolveService(control, request.params['id'] ?? '', false, options);
-  const given = serviceSpecFromJson(body, request.version, () => current.spec?.annotations?.name ?? '');
+  const given = serviceSpecFromJson(body, request.version, () => randomName(context.random));
   const pullOptions = registryAuth(request) ?? keptPullOptions(current, request.query.get('registryAuthFrom') ?? '');
   await control.updateService(
     {

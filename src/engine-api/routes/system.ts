@@ -72,13 +72,15 @@ async function info(context: RouteContext, request: HttpRequest): Promise<HttpRe
     DriverStatus: null,
     Plugins: { Volume: ['local'], Network: ['host', 'null'], Authorization: null, Log: ['json-file'] },
     MemoryLimit: true,
-    SwapLimit: false,
+    SwapLimit: true,
     CpuCfsPeriod: true,
     CpuCfsQuota: true,
     CPUShares: true,
-    CPUSet: false,
+    CPUSet: true,
     PidsLimit: true,
     IPv4Forwarding: true,
+    BridgeNfIptables: true,
+    BridgeNfIp6tables: true,
     Debug: false,
     NFd: 0,
     OomKillDisable: false,
@@ -131,11 +133,11 @@ async function swarmInfo(context: RouteContext, request: HttpRequest): Promise<R
     ControlAvailable: false,
     Error: status.error,
     RemoteManagers:
-      status.state === 'inactive' || managers.length === 0
+      managers.length === 0
         ? null
         : managers.map(({ peer }) => ({ NodeID: peer?.nodeId ?? '', Addr: peer?.addr ?? '' })),
   };
-  if (context.node.node()?.control() === undefined) return base;
+  if (!status.isManager) return base;
   try {
     return { ...base, ControlAvailable: true, ...(await managerInfo(context, request)) };
   } catch (error) {

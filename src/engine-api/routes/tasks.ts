@@ -53,8 +53,9 @@ async function listTasks(context: RouteContext, request: HttpRequest): Promise<H
 function stateFilter(given: string): readonly TaskState[] {
   if (given === '') return [];
   const state = TaskState[given.toUpperCase() as keyof typeof TaskState];
-  if (state === undefined) throw new ApiError('system', `Invalid desired-state filter: '${given}'`);
-  return [state];
+  // The enum also maps numbers to names, which are no states.
+  if (typeof state === 'number') return [state];
+  throw new ApiError('system', `Invalid desired-state filter: '${given}'`);
 }
 
 async function inspectTask(context: RouteContext, request: HttpRequest): Promise<HttpResponse> {

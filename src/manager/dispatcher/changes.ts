@@ -8,6 +8,7 @@ import {
   TaskState,
   TaskStatusSchema,
   VolumePublishStatus_State as PublishState,
+  isTerminal,
   msFromTimestamp,
   taskState,
   type NodeDescription,
@@ -82,7 +83,9 @@ export function writeTaskStatus(
   const task = tx.get('task', taskId);
   if (task === undefined || task.nodeId !== nodeId) return undefined;
   const before = taskState(task);
-  if (reported.state < before || (task.status !== undefined && isKnownStatus(task.status, reported))) return undefined;
+  // An agent that has lost its memory stops what had ended long before: how it ended stays.
+  if (reported.state < before || (isTerminal(before) && reported.state !== before)) return undefined;
+  if (task.status !== undefined && isKnownStatus(task.status, reported)) return undefined;
   tx.update('task', { ...task, status: { ...reported, appliedBy: applied.by, appliedAt: applied.at } });
   if (reported.state !== TaskState.RUNNING || before === TaskState.RUNNING) return undefined;
   return msFromTimestamp(applied.at) - msFromTimestamp(task.meta?.createdAt);

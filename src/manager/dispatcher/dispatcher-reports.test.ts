@@ -7,6 +7,7 @@ import {
   TaskStatusSchema,
   VolumePublishStatus_State as PublishState,
   VolumeSchema,
+  isTerminal,
   msFromTimestamp,
   taskState,
   timestampFromMs,
@@ -120,6 +121,13 @@ describe('a status report', () => {
     ).rejects.toMatchObject({ code: Code.INVALID_ARGUMENT });
   });
 
+  it('does not change how a task has ended: an agent that lost its memory stops what was complete', async () => {
+    await fixture.put('task', taskOn('n1', 'a'));
+    await report(['a', status(TaskState.COMPLETE)]);
+    await report(['a', status(TaskState.SHUTDOWN)]);
+    expect(stateOf('a')).toBe('COMPLETE');
+  });
+
   it('never moves a task backwards, whatever arrives in whatever order and batches', async () => {
     const states = Object.values(TaskState).filter((state) => typeof state === 'number');
     const step = fc.record({ state: fc.constantFrom(...states), commit: fc.boolean() });
@@ -138,6 +146,7 @@ describe('a status report', () => {
           await fixture.clock.settle();
           const now = taskState(fixture.get('task', id));
           expect(now).toBeGreaterThanOrEqual(stored);
+          if (isTerminal(stored)) expect(now).toBe(stored);
           stored = now;
           if (state !== TaskState.REMOVE && state > highest) highest = state;
         }
@@ -145,7 +154,10 @@ describe('a status report', () => {
           fixture.proposer.commit();
           await fixture.clock.settle();
         }
-        expect(taskState(fixture.get('task', id))).toBe(highest);
+        const last = taskState(fixture.get('task', id));
+        if (isTerminal(highest))
+          expect([isTerminal(last), steps.some(({ state }) => state === last)]).toEqual([true, true]);
+        else expect(last).toBe(highest);
       }),
       { numRuns: 60 },
     );

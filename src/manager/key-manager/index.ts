@@ -1,2 +1,2 @@
 export { KeyManager, type KeyManagerDependencies, type KeyManagerOptions } from './key-manager.js';
-export { KEYS_PER_SUBSYSTEM, KEY_SUBSYSTEMS, completeKeys, rotateKeys, type KeyRing } from './rotate-keys.js';
+export { KEY_SUBSYSTEMS, completeKeys, rotateKeys, type KeyRing } from './rotate-keys.js';

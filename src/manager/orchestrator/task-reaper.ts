@@ -4,7 +4,7 @@ import { by, type Batch, type ObjectEvent, type ReadTransaction, type TableName 
 import type { OrchestratorDeps } from './deps.js';
 import { runLoop, type Part } from './loop.js';
 import { serviceMode } from './mode.js';
-import { HISTORY_LIMIT_DEFAULT, historyLimit, isDisposable, planReap } from './reap-plan.js';
+import { HISTORY_LIMIT_DEFAULT, historyLimit, isDisposable, planReap, type ReapPlan } from './reap-plan.js';
 import { hasStopped, placeOf, slotKey, type TaskPlace } from './task.js';
 
 /**
@@ -101,16 +101,21 @@ class ReaperPart implements Part {
     return undefined;
   }
 
+  // Hardly any slot has something to reap, and looking is cheaper than a transaction.
   #reapSlot(batch: Batch, key: string, slot: DirtySlot): void {
     this.#waiting.delete(key);
-    const lookAgain = batch.update((tx) => {
-      const service = tx.get('service', slot.serviceId);
-      if (service === undefined) return false;
-      const plan = planReap(tasksOf(tx, service, slot), historyLimit(service, this.#clusterLimit));
-      for (const task of plan.remove) tx.remove('task', task.id);
-      return plan.lookAgain;
-    });
+    const { remove, lookAgain } = this.deps.store.view((tx) => this.#plan(tx, slot));
     if (lookAgain) this.#waiting.set(key, slot);
+    if (remove.length === 0) return;
+    batch.update((tx) => {
+      for (const task of this.#plan(tx, slot).remove) tx.remove('task', task.id);
+    });
+  }
+
+  #plan(tx: ReadTransaction, slot: DirtySlot): ReapPlan {
+    const service = tx.get('service', slot.serviceId);
+    if (service === undefined) return { remove: [], lookAgain: false };
+    return planReap(tasksOf(tx, service, slot), historyLimit(service, this.#clusterLimit));
   }
 }
 

@@ -1,17 +1,15 @@
-import { create, fromBinary, isMessage, type Message, toBinary } from '@bufbuild/protobuf';
+import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { BinaryWriter, WireType } from '@bufbuild/protobuf/wire';
 import {
   type ClusterSnapshot,
   ClusterSnapshotSchema,
   raftpb,
-  ServiceSchema,
   SnapshotSchema,
   type StoreSnapshot,
   StoreSnapshotSchema,
-  TaskSchema,
 } from '../../api/index.js';
 import { type Disk, type DiskFile, type Random, randomInt } from '../../base/index.js';
-import { encodableService, encodableTask, Sharing, SNAPSHOT_LISTS, TABLE_NAMES } from '../../store/index.js';
+import { encodeObject, Sharing, SNAPSHOT_LISTS, TABLE_NAMES } from '../../store/index.js';
 import type { EntryCipher } from './cipher.js';
 import {
   encodeBatch,
@@ -138,10 +136,9 @@ export function* encodeSlices(contents: Omit<SnapshotContents, 'metadata'>): Gen
   let bytes = 0;
   for (const table of TABLE_NAMES) {
     const list = SNAPSHOT_LISTS[table];
-    const { number, message } = StoreSnapshotSchema.field[list];
-    if (message === undefined) continue;
+    const { number } = StoreSnapshotSchema.field[list];
     for (const object of contents.store[list]) {
-      const encoded = toBinary(message, encodable(object));
+      const encoded = encodeObject(table, object);
       objects.tag(number, WireType.LengthDelimited).bytes(encoded);
       bytes += encoded.length + 1;
       if (bytes < SLICE_BYTES) continue;
@@ -151,12 +148,6 @@ export function* encodeSlices(contents: Omit<SnapshotContents, 'metadata'>): Gen
     }
   }
   if (bytes > 0) yield encodeStorePart(objects.finish());
-}
-
-/** Specs that many objects share are encoded once. */
-function encodable(object: Message): Message {
-  if (isMessage(object, TaskSchema)) return encodableTask(object);
-  return isMessage(object, ServiceSchema) ? encodableService(object) : object;
 }
 
 function encodeStorePart(part: Uint8Array): Uint8Array {

@@ -300,6 +300,19 @@ describe('the server towards clients of any kind', () => {
     expect(requestsSeen).toEqual([]);
   });
 
+  it('logs each thing that is wrong with certificates from one host', async () => {
+    const peer = { nodeId: 'worker-1', role: 'swarm-worker', clusterId: 'cluster-1' } as const;
+    const forged = { ...(await (await TestRoot.create()).issue(peer)), rootPem: root.pem };
+    const network = createRpcNetwork({ clock, log: SILENT_LOGGER });
+    for (const identity of [await root.issue({ ...peer, expired: true }), forged, forged]) {
+      const channel = network.dial(server.addr, { kind: 'mutual', identity: new TestIdentity(identity) });
+      await outcome(createClient(Dispatcher, channel).heartbeat({}, { signal: NEVER }));
+      channel.close();
+    }
+    const complaints = log.lines.filter(({ message }) => message === 'a client certificate was not accepted');
+    expect(complaints).toHaveLength(2);
+  });
+
   it('refuses a certificate that names no role', async () => {
     const odd = await root.issue({ nodeId: 'x', role: 'swarm-janitor' as 'swarm-worker', clusterId: 'cluster-1' });
     const session = await connect({ cert: odd.certificatePem, key: odd.privateKeyPem });

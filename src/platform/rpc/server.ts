@@ -111,8 +111,13 @@ export class Http2RpcServer implements RpcServer {
     session.setLocalWindowSize(CONNECTION_WINDOW_BYTES);
     const caller = callerOf(session);
     if (caller.certificateProblem !== undefined) {
-      const fields = { reason: caller.certificateProblem };
-      this.#complaints.warn(hostOf(caller), 'certificate', fields, 'a client certificate was not accepted');
+      const reason = caller.certificateProblem;
+      this.#complaints.warn(
+        hostOf(caller),
+        `certificate: ${reason}`,
+        { reason },
+        'a client certificate was not accepted',
+      );
     }
     const environment = this.#environment(caller);
     const calls = new Set<ServedCall>();

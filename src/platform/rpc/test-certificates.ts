@@ -1,6 +1,6 @@
 import 'reflect-metadata';
 import * as x509 from '@peculiar/x509';
-import { webcrypto } from 'node:crypto';
+import { createPrivateKey, webcrypto } from 'node:crypto';
 
 import type { PeerRole, TlsIdentity, TlsIdentitySource } from '../../api/index.js';
 
@@ -40,6 +40,13 @@ export class TestRoot {
       ],
     });
     return new TestRoot(certificate.toString('pem'), certificate, keys.privateKey);
+  }
+
+  /** An authority whose certificate and key are known. */
+  static async load(pem: string, keyPem: string): Promise<TestRoot> {
+    const pkcs8 = createPrivateKey(keyPem).export({ type: 'pkcs8', format: 'der' });
+    const key = await webcrypto.subtle.importKey('pkcs8', pkcs8, KEY, false, ['sign']);
+    return new TestRoot(pem, new x509.X509Certificate(pem), key);
   }
 
   async issue(options: LeafOptions): Promise<TlsIdentity> {
