@@ -1,5 +1,4 @@
 export { asV2, confChangeOf, isConfChangeEntry, type AnyConfChange } from './conf-change.js';
-export { describeEntries, describeMessage, describeReady } from './describe/message.js';
 export { InvariantError } from './invariant-error.js';
 export { MemoryStorage } from './memory-storage.js';
 export type { RaftOptions, ReadMode } from './options.js';
@@ -7,7 +6,7 @@ export { SILENT_RAFT_LOGGER, type RaftLogger } from './raft-logger.js';
 export type { RaftDeps } from './raft-state.js';
 export { RawNode } from './raw-node.js';
 export type { Ready } from './ready.js';
-export { REFUSAL_TEXT, type Refusal } from './refusal.js';
+export type { Refusal } from './refusal.js';
 export type { BasicStatus, Status } from './status.js';
 export type { LogGap, RaftStorage } from './storage.js';
 export * from './types.js';

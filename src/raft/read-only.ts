@@ -27,7 +27,7 @@ export class ReadOnly {
   heartbeatContext(): Uint8Array {
     if (this.#unconfirmed.length === 0) return NO_BYTES;
     const context = new Uint8Array(CONTEXT_BYTES);
-    new DataView(context.buffer).setBigUint64(0, this.#confirmed + BigInt(this.#unconfirmed.length), true);
+    new DataView(context.buffer).setBigUint64(0, this.#asked, true);
     return context;
   }
 
@@ -35,6 +35,8 @@ export class ReadOnly {
   receiveAck(from: RaftId, context: Uint8Array): void {
     if (context.length < CONTEXT_BYTES) return;
     const count = new DataView(context.buffer, context.byteOffset).getBigUint64(0, true);
+    // More than has been asked can only be made up; it would confirm reads that are still to come.
+    if (count > this.#asked) return;
     this.#acks.set(from, maxIndex(this.#acks.get(from) ?? 0n, count));
   }
 
@@ -42,9 +44,13 @@ export class ReadOnly {
   takeConfirmed(voters: Joint): PendingRead[] {
     const confirmed = jointCommitted(voters, (id) => this.#acks.get(id));
     const count = Number(confirmed - this.#confirmed);
-    // A count beyond what has been asked can only come from a peer that made it up.
     if (count <= 0 || count > this.#unconfirmed.length) return [];
     this.#confirmed = confirmed;
     return this.#unconfirmed.splice(0, count);
+  }
+
+  /** How many reads have come so far. */
+  get #asked(): bigint {
+    return this.#confirmed + BigInt(this.#unconfirmed.length);
   }
 }

@@ -179,9 +179,6 @@ export const EMPTY_CONF_STATE: ConfState = {
   autoLeave: false,
 };
 
-/** The hard state of a member that has never been part of anything. */
-export const EMPTY_HARD_STATE: HardState = { term: 0n, vote: NONE, commit: 0n };
-
 /** The snapshot of a log that begins at its beginning. */
 export const EMPTY_SNAPSHOT: Snapshot = {
   data: NO_BYTES,
@@ -214,11 +211,6 @@ export function message(type: MessageType, fields: Partial<Omit<Message, 'type'>
 /** An entry that has no place in a log yet. */
 export function unplacedEntry(Data: Uint8Array, Type: EntryType = EntryType.EntryNormal): Entry {
   return { Term: 0n, Index: 0n, Type, Data };
-}
-
-/** What names this entry. */
-export function entryId(entry: Entry): EntryId {
-  return { term: entry.Term, index: entry.Index };
 }
 
 /** Whether nothing of this state would have to be written. */
