@@ -12,6 +12,7 @@ import {
   NodeSchema,
   NodeSpec_Availability,
   NodeStatus_State,
+  PortConfig_PublishMode,
   RaftMemberStatus_Reachability,
   SecretSchema,
   TaskSchema,
