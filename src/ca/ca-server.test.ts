@@ -88,6 +88,18 @@ describe('a new node', () => {
     await world.stop();
   });
 
+  it('is refused with the token of managers where there can be only one, and nothing is stored', async () => {
+    const world = await testCa({ admitsManagers: false });
+    await world.start();
+    const request = { csr: await world.csr(), token: world.tokens.manager };
+    await expect(world.as(undefined).nodeCa.issueNodeCertificate(request, options)).rejects.toMatchObject({
+      code: Code.UNIMPLEMENTED,
+      message: 'this cluster cannot have a second manager yet: join with the token for workers',
+    });
+    expect(world.store.view((tx) => tx.count('node'))).toBe(0);
+    await world.stop();
+  });
+
   it.each([
     ['no token', ''],
     ['another token', 'SWMTKN-1-x-y'],

@@ -52,17 +52,26 @@ const ID_RETRIES_MAX = 3;
 /** Calls that may wait for certificates at the same time. */
 const WAITING_CALLS_MAX = 50_000;
 
+/** What a CA is told. */
+export interface CaServerOptions {
+  readonly clusterId: string;
+  /** Whether nodes may join as managers. Default true; false while there can be only one manager. */
+  readonly admitsManagers?: boolean;
+}
+
 /** Decides who becomes a node, and signs certificates. Runs on the leader only. */
 export class CaServer implements Component {
   readonly #clusterId: string;
+  readonly #admitsManagers: boolean;
   readonly #deps: CaServerDeps;
   /** Calls that wait for a certificate, by node. */
   readonly #waiting = new Map<string, Set<WakeUp>>();
   #waitingCalls = 0;
   #running = false;
 
-  constructor(options: { readonly clusterId: string }, deps: CaServerDeps) {
+  constructor(options: CaServerOptions, deps: CaServerDeps) {
     this.#clusterId = options.clusterId;
+    this.#admitsManagers = options.admitsManagers ?? true;
     this.#deps = { ...deps, log: deps.log.child({ module: 'ca' }) };
   }
 
@@ -171,6 +180,12 @@ export class CaServer implements Component {
     const role = roleOfToken(cluster, request.token);
     if (role === undefined) {
       throw new SwarmError(Code.INVALID_ARGUMENT, 'A valid join token is necessary to join this cluster');
+    }
+    if (role === NodeRole.MANAGER && !this.#admitsManagers) {
+      throw new SwarmError(
+        Code.UNIMPLEMENTED,
+        'this cluster cannot have a second manager yet: join with the token for workers',
+      );
     }
     if (NodeSpec_Availability[request.availability] === undefined) {
       throw new SwarmError(Code.INVALID_ARGUMENT, `availability: ${String(request.availability)} is not known`);

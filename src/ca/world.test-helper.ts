@@ -128,7 +128,9 @@ export async function newRoot(world: ReturnType<typeof testWorld>): Promise<{ ro
 }
 
 /** A running CA over a store with one cluster; `stop` ends it and waits. */
-export async function testCa(options: { readonly withCluster?: boolean; readonly seed?: number } = {}) {
+export async function testCa(
+  options: { readonly withCluster?: boolean; readonly seed?: number; readonly admitsManagers?: boolean } = {},
+) {
   const world = testWorld(options.seed);
   const store = new MemoryStore({}, { clock: world.clock });
   const log = new FakeLog();
@@ -141,7 +143,10 @@ export async function testCa(options: { readonly withCluster?: boolean; readonly
     VXLANUDPPort: 4789,
   });
   if (options.withCluster !== false) await store.update((tx) => tx.create('cluster', cluster));
-  const server = new CaServer({ clusterId: 'c1' }, { ...world.deps, store, clock: world.clock, log });
+  const server = new CaServer(
+    { clusterId: 'c1', admitsManagers: options.admitsManagers ?? true },
+    { ...world.deps, store, clock: world.clock, log },
+  );
   const stopper = new AbortController();
   const start = (): Promise<void> => server.run(stopper.signal);
   const running = { done: Promise.resolve() };

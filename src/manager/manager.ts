@@ -205,7 +205,7 @@ export class Manager implements Component {
         selfAddr: () => advertiseAddr,
       },
     );
-    const ca = new CaServer({ clusterId }, { ...base, crypto });
+    const ca = new CaServer({ clusterId, admitsManagers: false }, { ...base, crypto });
     const logBroker = new LogBroker({}, base);
     const control = controlService(
       {},
@@ -334,5 +334,6 @@ function soleMember(raft: RaftNode): RaftMembershipView {
       }));
     },
     canRemoveMember: () => false,
+    admitsMembers: false,
   };
 }

@@ -38,6 +38,8 @@ export interface RaftMembershipView {
   members(): readonly RaftMember[];
   /** Whether a quorum of reachable members remains without this one. */
   canRemoveMember(raftId: bigint): boolean;
+  /** Whether nodes may become managers. Default true; false while there can be only one manager. */
+  readonly admitsMembers?: boolean;
 }
 
 /** What the Control service works with. */

@@ -41,6 +41,25 @@ function demote(f: Fixture, nodeId: string): Promise<unknown> {
   return f.control.updateNode({ nodeId, nodeVersion, spec: { desiredRole: NodeRole.WORKER } }, CALL);
 }
 
+describe('promotion', () => {
+  const promote = async (admitsMembers: boolean): Promise<unknown> => {
+    const f = await withNodes(fixture({ raft: { ...raftOf([member('n1', true)]), admitsMembers } }), node('n2'));
+    const nodeVersion = f.get('node', 'n2')!.meta!.version!;
+    return failure(f.control.updateNode({ nodeId: 'n2', nodeVersion, spec: { desiredRole: NodeRole.MANAGER } }, CALL));
+  };
+
+  it('is refused where there can be only one manager', async () => {
+    expect(await promote(false)).toEqual({
+      code: Code.UNIMPLEMENTED,
+      message: 'node n2 cannot be promoted: this cluster cannot have a second manager yet',
+    });
+  });
+
+  it('sets the desired role where members are admitted', async () => {
+    expect(await promote(true)).toBeUndefined();
+  });
+});
+
 describe('reading nodes', () => {
   it('shows the raft standing of managers, without storing it', async () => {
     const f = await withNodes(fixture({ raft: raftOf([member('m1', true)]) }), manager('m1'), node('w1'));

@@ -57,6 +57,9 @@ export function nodeHandlers(control: ControlContext): Handlers<'getNode' | 'lis
         if (old.spec?.desiredRole === NodeRole.MANAGER && spec.desiredRole === NodeRole.WORKER) {
           checkDemotion(control, tx, old);
         }
+        if (old.spec?.desiredRole === NodeRole.WORKER && spec.desiredRole === NodeRole.MANAGER) {
+          checkPromotion(control, old);
+        }
         tx.update('node', withSpec(old, spec, nodeVersion));
         return { node: written(tx, 'node', nodeId) };
       });
@@ -118,6 +121,14 @@ function nodeChecks(filters: NodeFilters): Parameters<typeof passing<Node>>[3] {
     oneOf(filters?.roles, (node: Node) => node.role),
     oneOf(filters?.memberships, (node: Node) => node.spec?.membership ?? NodeSpec_Membership.PENDING),
   ];
+}
+
+function checkPromotion(control: ControlContext, node: Node): void {
+  if (control.raft?.admitsMembers !== false) return;
+  throw new SwarmError(
+    Code.UNIMPLEMENTED,
+    `node ${node.id} cannot be promoted: this cluster cannot have a second manager yet`,
+  );
 }
 
 function checkDemotion(control: ControlContext, tx: ReadTransaction, node: Node): void {
