@@ -1,21 +1,21 @@
 import { create } from '@bufbuild/protobuf';
 
 import {
+  DirtyCheck,
   GenericResourcePool,
-  NodeSpec_Availability,
-  TaskState,
-  taskState,
-  TaskStatusSchema,
-  timestampFromMs,
   type Node,
+  NodeSpec_Availability,
   type Service,
   type Task,
+  TaskState,
+  taskState,
   type TaskStatus,
+  TaskStatusSchema,
+  timestampFromMs,
 } from '../../api/index.js';
 import type { Component, Pace } from '../../base/index.js';
 import { by, type ObjectEvent, type ReadTransaction, type TableName } from '../../store/index.js';
 import type { OrchestratorDeps } from './deps.js';
-import { DirtyCheck } from '../../api/index.js';
 import { runLoop, type Part } from './loop.js';
 import { createdAtMs } from './task.js';
 

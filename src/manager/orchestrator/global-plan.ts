@@ -1,5 +1,4 @@
-import { NodeSpec_Availability, type Node, type Service, type Task } from '../../api/index.js';
-import type { DirtyCheck } from '../../api/index.js';
+import { type DirtyCheck, type Node, NodeSpec_Availability, type Service, type Task } from '../../api/index.js';
 import type { RestartHistory } from './restart-history.js';
 import { groupTasks, updatableTasks, type Slot } from './slot.js';
 import { isInvalidNode } from './task.js';

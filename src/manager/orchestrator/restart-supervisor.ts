@@ -1,16 +1,16 @@
 import {
+  type Cluster,
+  type DirtyCheck,
   effectiveRestart,
   msFromDuration,
-  TaskState,
-  type Cluster,
   type Node,
   type Service,
   type Task,
+  TaskState,
 } from '../../api/index.js';
 import type { Random } from '../../base/index.js';
 import { by, type Batch, type ObjectEvent, type ReadTransaction, type WriteTransaction } from '../../store/index.js';
 import { DelayedStarts } from './delayed-starts.js';
-import type { DirtyCheck } from '../../api/index.js';
 import { hasStopped, isDown, isDrained, isInvalidNode, isRunnable, mayBeAlive, placeOf, TaskFactory } from './task.js';
 import { RestartHistory } from './restart-history.js';
 

@@ -1,4 +1,4 @@
-import { TaskState, type Cluster, type Service, type Task } from '../../api/index.js';
+import { type Cluster, DirtyCheck, type Service, type Task, TaskState } from '../../api/index.js';
 import type { Pace } from '../../base/index.js';
 import {
   by,
@@ -9,7 +9,6 @@ import {
   type WriteTransaction,
 } from '../../store/index.js';
 import type { OrchestratorDeps } from './deps.js';
-import { DirtyCheck } from '../../api/index.js';
 import type { Part } from './loop.js';
 import { serviceMode, type ServiceMode } from './mode.js';
 import { RestartSupervisor, type RestartContext } from './restart-supervisor.js';

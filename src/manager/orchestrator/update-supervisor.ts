@@ -1,9 +1,8 @@
 import { equals } from '@bufbuild/protobuf';
 
-import { ServiceSpecSchema, TaskState, taskState, type Service, type Task } from '../../api/index.js';
+import { type DirtyCheck, type Service, ServiceSpecSchema, type Task, TaskState, taskState } from '../../api/index.js';
 import type { Random, Pace } from '../../base/index.js';
 import type { Batch, ObjectEvent, ReadTransaction, WriteTransaction } from '../../store/index.js';
-import type { DirtyCheck } from '../../api/index.js';
 import { startNow, stoppingOf, type RestartContext, type RestartSupervisor } from './restart-supervisor.js';
 import type { Slot } from './slot.js';
 import { byStatusTimestamp, isRunnable, placeOf, TaskFactory } from './task.js';
